@@ -1,0 +1,104 @@
+# bulkhead. `make` builds into build/; see README.md for the two commands of a new user.
+
+BUILD	?= build
+CC	?= gcc
+PREFIX	?= /usr/local
+LIBEXECDIR ?= $(PREFIX)/libexec/bulkhead
+MANDIR	?= $(PREFIX)/share/man
+T	?=
+SECONDS	?= 60
+
+PACKAGES = libbsd-overlay libseccomp openssl jansson libmicrohttpd msgpack libxxhash
+
+CFLAGS	?= -O2 -g
+WARN	= -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
+	  -Wwrite-strings -Wvla -Wundef -Wformat=2 -Wno-unused-parameter
+HARDEN	= -fPIE -fstack-protector-strong -fcf-protection -fno-strict-aliasing -fno-common
+FORTIFY	= -D_FORTIFY_SOURCE=2
+LDHARD	= -pie -Wl,-z,relro,-z,now,-z,noexecstack
+CPPFLAGS += -I. -D_GNU_SOURCE -DLIBEXECDIR='"$(LIBEXECDIR)"' \
+	  $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
+LIBS	= -Wl,--as-needed $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lev -lcrypt
+
+# make SANITIZE=address,undefined BUILD=build/asan
+ifdef SANITIZE
+CFLAGS	= -O1 -g -fno-omit-frame-pointer -fsanitize=$(SANITIZE) -fno-sanitize-recover=all
+FORTIFY	= -DSANITIZED
+LDHARD	= -pie
+endif
+ALL_CFLAGS = -std=gnu11 $(CFLAGS) $(FORTIFY) $(WARN) $(HARDEN) -MMD -MP
+
+LIBRARIES = common shm nats broker
+PROGRAMS = config log worker system monitor
+DIR_config = supervisor/config
+DIR_log	= supervisor/log
+DIR_worker = worker
+DIR_system = admin/system
+DIR_monitor = admin/monitor
+
+sources	= $(wildcard $(1)/*.c)
+objects	= $(patsubst %.c,$(BUILD)/obj/%.o,$(call sources,$(1)))
+archive	= $(BUILD)/lib/lib$(subst /,-,$(1)).a
+# most dependent first
+ARCHIVES = $(foreach l,broker nats shm common,$(call archive,$(l)))
+
+BIN	= $(BUILD)/bin/bulkhead $(BUILD)/bin/nats-server
+LIBEXEC	= $(PROGRAMS:%=$(BUILD)/libexec/bulkhead/bulkhead-%)
+
+all: $(BIN) $(LIBEXEC)
+
+$(BUILD)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
+
+# An archive of a folder without its main.c, for programs and unit tests alike.
+define ARCHIVE_RULE
+$(call archive,$(1)): $(filter-out %/main.o,$(call objects,$(1)))
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	$(AR) rcs $$@ $$^
+endef
+FOLDERS	= $(LIBRARIES) supervisor $(foreach p,$(PROGRAMS),$(DIR_$(p)))
+$(foreach d,$(FOLDERS),$(eval $(call ARCHIVE_RULE,$(d))))
+
+define PROGRAM_RULE
+$(BUILD)/libexec/bulkhead/bulkhead-$(1): $(BUILD)/obj/$(DIR_$(1))/main.o $(call archive,$(DIR_$(1))) $(ARCHIVES)
+	@mkdir -p $$(@D)
+	$(CC) $(CFLAGS) $(LDHARD) $(LDFLAGS) -o $$@ $$^ $(LIBS)
+endef
+$(foreach p,$(PROGRAMS),$(eval $(call PROGRAM_RULE,$(p))))
+
+$(BUILD)/bin/bulkhead: $(BUILD)/obj/supervisor/main.o $(call archive,supervisor) $(ARCHIVES)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDHARD) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(BUILD)/bin/nats-server: $(BUILD)/bin/bulkhead
+	ln -sf bulkhead $@
+
+# Unit tests: tests/unit/FOLDER/NAME.c, linked with everything that has no main().
+UNIT	= $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*/*.c))
+UNIT_ARCHIVES = $(foreach d,worker supervisor supervisor/config supervisor/log admin/system admin/monitor,$(call archive,$(d))) $(ARCHIVES)
+CHECK_LIBS = $(shell pkg-config --libs check 2>/dev/null)
+
+$(BUILD)/unit/shm/%: $(BUILD)/obj/tests/unit/shm/%.o $(call archive,shm) $(call archive,common)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDHARD) $(LDFLAGS) -o $@ $^ $(LIBS) $(CHECK_LIBS)
+$(BUILD)/unit/common/%: $(BUILD)/obj/tests/unit/common/%.o $(call archive,common)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDHARD) $(LDFLAGS) -o $@ $^ $(LIBS) $(CHECK_LIBS)
+$(BUILD)/unit/nats/%: $(BUILD)/obj/tests/unit/nats/%.o $(call archive,nats) $(call archive,common)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDHARD) $(LDFLAGS) -o $@ $^ $(LIBS) $(CHECK_LIBS)
+$(BUILD)/unit/broker/%: $(BUILD)/obj/tests/unit/broker/%.o $(ARCHIVES)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDHARD) $(LDFLAGS) -o $@ $^ $(LIBS) $(CHECK_LIBS)
+$(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(UNIT_ARCHIVES)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDHARD) $(LDFLAGS) -o $@ $^ $(LIBS) $(CHECK_LIBS)
+
+clean:
+	rm -rf $(BUILD)
+
+.PHONY: all clean
+.SECONDARY:
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

@@ -1,0 +1,45 @@
+#ifndef COMMON_CHILD_H
+#define COMMON_CHILD_H
+/*
+ * What every child does before it works: take the channel that the supervisor
+ * left at descriptor CHILD_CHANNEL, receive `start`, log through its log
+ * channel, read its settings; then, when it has loaded what it needs, enter
+ * the sandbox and say `ready`.
+ */
+#include <ev.h>
+#include "common/channel.h"
+#include "common/sandbox.h"
+#include "common/settings.h"
+
+#define CHILD_CHANNEL	3
+
+struct child {
+	enum role	 role;
+	unsigned	 slot;
+	uint64_t	 incarnation;
+	struct ev_loop	*loop;
+	struct channel	 supervisor;	/* state MSG_READY after child_ready() */
+	struct settings	 settings;
+	uint32_t	 uid;
+	enum sandbox_mode sandbox;
+	channel_receive	*receive;	/* the program's own messages */
+	bool		 stopping;	/* `shutdown` came, or the supervisor is gone */
+	void		(*stop)(struct child *child);	/* called for `shutdown`; NULL: break the loop */
+	void		*program;	/* the program's own state */
+};
+
+/*
+ * Set up child from descriptor CHILD_CHANNEL; exits with a sentence if it was
+ * not started by bulkhead(8). `receive` gets every message but start,
+ * log_channel and shutdown, from now on (settings are read already).
+ * The loop is libev's default loop, epoll, without environment or inotify.
+ */
+void child_init(struct child *child, enum role role, channel_receive *receive, void *program);
+
+/* Sandbox, then `ready`. */
+void child_ready(struct child *child, const struct sandbox_profile *profile);
+
+/* Run the loop until `shutdown` or the supervisor's end. */
+void child_run(struct child *child);
+void child_free(struct child *child);
+#endif

@@ -1,0 +1,33 @@
+#ifndef COMMON_SANDBOX_H
+#define COMMON_SANDBOX_H
+/*
+ * What each program may still do once it listens to the outside. The order of
+ * the layers is that of docs/architecture.md 7; linux_sandbox.c does it here.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+enum sandbox_mode { SANDBOX_OFF, SANDBOX_ON, SANDBOX_REQUIRED };
+
+struct sandbox_profile {
+	const char	*program;		/* for the log */
+	uint64_t	 descriptors;		/* RLIMIT_NOFILE; 0: leave it */
+	uint64_t	 file_size;		/* RLIMIT_FSIZE: largest segment written */
+	bool		 sockets;		/* reads and writes connected sockets, sets TCP options */
+	bool		 memfds;		/* makes and seals memfds */
+	bool		 files;			/* writes to files it was given */
+};
+
+extern const struct sandbox_profile sandbox_config, sandbox_log, sandbox_worker,
+    sandbox_system, sandbox_monitor;
+
+/*
+ * Give up everything the profile does not name: rlimits, namespaces and empty
+ * root where permitted, uid (ours + nothing else, if started as root),
+ * no_new_privs, not dumpable, PDEATHSIG, MDWE, Landlock, seccomp. Logs one
+ * WARN line for each layer the host does not allow and what that means;
+ * SANDBOX_REQUIRED makes it fatal(). Call once, with everything loaded and no
+ * thread started.
+ */
+void sandbox_enter(const struct sandbox_profile *profile, enum sandbox_mode mode, uint32_t uid);
+#endif

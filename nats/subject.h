@@ -1,0 +1,22 @@
+#ifndef NATS_SUBJECT_H
+#define NATS_SUBJECT_H
+/* Subjects: tokens between dots. docs: bulkhead-protocol(7). */
+#include "common/bytes.h"
+
+/* May be subscribed to: no empty token, `>` alone and last, `*` alone. */
+bool subject_valid(struct bytes subject);
+
+/* May be published to under pedantic: as above, and without wildcards. */
+bool subject_literal(struct bytes subject);
+
+/* Has a token `*` or a last token `>`. (`foo*` has not.) */
+bool subject_has_wildcard(struct bytes subject);
+
+/* Does a valid pattern match a published subject? One with an empty token matches nothing. */
+bool subject_matches(struct bytes pattern, struct bytes subject);
+
+unsigned subject_tokens(struct bytes subject);
+
+/* As Go's %q: in double quotes, with \" \\ \n \xHH \uHHHH...; cut to size. Returns out. */
+char *subject_quote(char *out, size_t size, struct bytes subject);
+#endif
