@@ -1,7 +1,9 @@
 # bulkhead. `make` builds into build/; see README.md for the two commands of a new user.
 
 BUILD	?= build
-CC	?= gcc
+ifeq ($(origin CC),default)
+CC	= gcc
+endif
 PREFIX	?= /usr/local
 LIBEXECDIR ?= $(PREFIX)/libexec/bulkhead
 MANDIR	?= $(PREFIX)/share/man
@@ -96,9 +98,88 @@ $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(UNIT_ARCHIVES)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDHARD) $(LDFLAGS) -o $@ $^ $(LIBS) $(CHECK_LIBS)
 
-clean:
-	rm -rf $(BUILD)
+# Fuzz targets: tests/fuzz/NAME.c, all sources compiled by clang with libFuzzer, ASan and UBSan.
+FUZZ_CC	?= clang
+FUZZ_FLAGS = -std=gnu11 -g -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined \
+	  -fno-sanitize-recover=all -DSANITIZED -Wno-unused-parameter -MMD -MP
+FUZZERS	= $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/*.c))
+FUZZ_OBJECTS = $(patsubst %.c,$(BUILD)/fuzz-obj/%.o,$(filter-out %/main.c,$(foreach d,$(FOLDERS),$(call sources,$(d)))))
+FUZZ_ARCHIVE = $(BUILD)/fuzz-obj/libbulkhead.a
 
-.PHONY: all clean
+$(BUILD)/fuzz-obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(FUZZ_CC) $(CPPFLAGS) $(FUZZ_FLAGS) -c -o $@ $<
+$(FUZZ_ARCHIVE): $(FUZZ_OBJECTS)
+	@rm -f $@
+	$(AR) rcs $@ $^
+$(BUILD)/fuzz/%: $(BUILD)/fuzz-obj/tests/fuzz/%.o $(FUZZ_ARCHIVE)
+	@mkdir -p $(@D)
+	$(FUZZ_CC) -g -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS)
+
+# Load generator and small benchmarks: tests/bench/NAME.c
+BENCHES	= $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
+$(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(ARCHIVES)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -pthread $(LDHARD) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+deps:
+	sh contrib/deps.sh
+
+run: all
+	$(BUILD)/bin/bulkhead
+
+unit: $(UNIT)
+fuzzers: $(FUZZERS)
+benches: $(BENCHES)
+
+# One test: make check T=ring
+check: all
+	$(MAKE) unit $(if $(shell command -v clang),fuzzers)
+	python3 tests/run.py $(BUILD) $(if $(T),--only $(T) unit integration interop fault)
+
+check-long: all
+	$(MAKE) unit $(if $(shell command -v clang),fuzzers)
+	python3 tests/run.py $(BUILD) --long --seconds 300
+
+asan:
+	$(MAKE) SANITIZE=address,undefined BUILD=build/asan all unit
+	python3 tests/run.py build/asan unit integration fault
+
+fuzz:
+	$(MAKE) fuzzers
+	python3 tests/run.py $(BUILD) fuzz --seconds $(SECONDS) $(if $(T),--only $(T))
+
+bench: all
+	$(MAKE) benches
+	python3 tests/bench/compare.py $(BUILD) $(T)
+
+lint:
+	sh contrib/lint.sh
+
+format:
+	clang-format -i $$(git ls-files '*.c' '*.h')
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man7 $(DESTDIR)$(MANDIR)/man8
+	install $(BUILD)/bin/bulkhead $(DESTDIR)$(PREFIX)/bin/
+	install $(LIBEXEC) $(DESTDIR)$(LIBEXECDIR)/
+	for page in man/*; do install -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/; done
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/bulkhead
+	rm -f $(LIBEXEC:$(BUILD)/libexec/bulkhead/%=$(DESTDIR)$(LIBEXECDIR)/%)
+	-rmdir $(DESTDIR)$(LIBEXECDIR)
+	for page in man/*; do rm -f $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}; done
+
+# What make deps fetched stays.
+clean:
+	find $(BUILD) -mindepth 1 -maxdepth 1 ! -name deps -exec rm -rf {} +
+
+# `make -j deps run`: nothing is built before deps is done.
+ifneq ($(filter deps,$(MAKECMDGOALS)),)
+$(foreach d,$(FOLDERS),$(call objects,$(d))): | deps
+endif
+
+.PHONY: all deps run unit fuzzers benches check check-long asan fuzz bench lint format install uninstall clean
 .SECONDARY:
--include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD)/obj $(BUILD)/fuzz-obj -name '*.d' 2>/dev/null)

@@ -49,7 +49,11 @@ enum delivery {
 	DELIVERED_SLOWLY,	/* delivered, but pace whoever feeds it */
 };
 
-/* What the broker asks of its program. */
+/*
+ * What the broker asks of its program. From within deliver(), broker_unsubscribe()
+ * may be called (it takes effect after the message), broker_publish(), broker_subscribe()
+ * and what drains or compacts may not.
+ */
 struct broker_calls {
 	/* Append m for this subscription to its connection's output. Hot path. */
 	enum delivery	(*deliver)(void *program, uint32_t connection, struct subscription *sub,
@@ -77,19 +81,22 @@ struct broker_config {
 	double			 watchdog;	/* seconds a lane may stay full before complain(hung) */
 };
 
-/* partition, tables: ours, mapped writable, full of zeros. directory: read-only. */
+/* partition, tables: ours, mapped writable, full of zeros. directory: read-only.
+ * All three stay the caller's to unmap, after broker_free() or compaction. */
 int broker_new(struct broker **out, const struct broker_config *config,
     const struct segment *directory, const struct segment *partition, const struct segment *tables);
 void broker_free(struct broker *b);
 
 /* ---- peers */
 
-/* Our lane to a peer that is about to join. Takes over what lane holds. wake_peer: eventfd, ours to close. */
+/* Our lane to a peer that is about to join. Takes over what lane holds. wake_peer: eventfd, ours to close.
+ * Both are consumed also on error. Replaces an older incarnation. 0; -EINVAL, -EEXIST, -ENOMEM. */
 int broker_add_lane(struct broker *b, unsigned peer, uint64_t incarnation, const struct lane *lane, int wake_peer);
-/* The peer's partition and lane segment. From now on it is asked for interest. */
+/* The peer's partition and lane segment. From now on it is asked for interest. Both are
+ * consumed also on error. 0; -ESRCH no such lane; -EALREADY; -errno of lane_attach(). */
 int broker_add_peer(struct broker *b, unsigned peer, uint64_t incarnation,
     const struct segment *partition, int lane_fd);
-/* Its compacted partition; the old one is unmapped. */
+/* Its compacted partition, consumed; the old one is unmapped. 0 or -ESRCH. */
 int broker_replace_partition(struct broker *b, unsigned peer, uint64_t incarnation, const struct segment *partition);
 /* It died: forget everything of it. Unknown or older incarnations are ignored. */
 void broker_remove_peer(struct broker *b, unsigned peer, uint64_t incarnation);
@@ -103,11 +110,13 @@ void broker_remove_peer(struct broker *b, unsigned peer, uint64_t incarnation);
  */
 int broker_subscribe(struct broker *b, uint32_t account, uint32_t connection,
     struct bytes subject, struct bytes queue, uint32_t *slot);
-/* Remove it; calls `removed` first. */
+/* Remove it; calls `removed` first. The flag 0x80 of a subscription is the broker's. */
 void broker_unsubscribe(struct broker *b, uint32_t slot);
 struct subscription *broker_subscription(struct broker *b, uint32_t slot);
 /* Its subject as subscribed, and its queue group, for the log. */
 size_t broker_subject(struct broker *b, uint32_t slot, char *buf, size_t size, struct bytes *queue);
+/* A subscription without queue group of this connection that matches subject; 0: none. */
+uint32_t broker_find_plain(struct broker *b, uint32_t account, uint32_t connection, struct bytes subject);
 
 /* ---- messages */
 
@@ -145,8 +154,14 @@ double broker_timeout(const struct broker *b);
 
 /* Much of our partition and tables is free: worth asking for new ones. */
 bool broker_wants_compaction(const struct broker *b);
-/* Move everything into new segments; changes go to both partitions until
- * broker_compacted(). subscription slots change: `moved` tells each. 0, -ENOSPC, -ENOMEM: as before. */
+/*
+ * Move everything into new segments; changes go to both partitions until broker_compacted().
+ * Slots change: `moved` tells each, from rising, to never above from, when all are in their
+ * new place already. conn_next, conn_prev and hash_next are translated; slots that the
+ * program keeps elsewhere it translates itself. Of the counters, those of subscriptions and
+ * records_lost are taken over. The old tables are not used any more after this, the old
+ * partition not after broker_compacted(). 0, -ENOSPC, -ENOMEM, -EBUSY: as before.
+ */
 int broker_compact(struct broker *b, const struct segment *partition, const struct segment *tables,
     void (*moved)(void *program, uint32_t connection, uint32_t from, uint32_t to));
 void broker_compacted(struct broker *b);

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
+#include "common/bytes.h"
 
 enum log_level { LOG_FATAL, LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG, LOG_TRACE };
 
@@ -32,6 +33,20 @@ void log_line(enum log_level level, const char *format, ...)
 #define log_info(...)	log_line(LOG_INFO, __VA_ARGS__)
 #define log_debug(...)	do { if (log_debugs()) log_line(LOG_DEBUG, __VA_ARGS__); } while (0)
 #define log_trace(...)	do { if (log_traces()) log_line(LOG_TRACE, __VA_ARGS__); } while (0)
+
+/*
+ * A line as it is written: "[PID] YYYY/MM/DD hh:mm:ss.uuuuuu [INF] text\n",
+ * the time only with logtime. Control characters and what is not UTF-8 are
+ * escaped. Returns its length, at most size; cut off text still ends in a
+ * newline. No NUL follows. Needs tzset() before the sandbox.
+ */
+#define LOG_TEXT_MAX	32768			/* bytes of one line's text */
+#define LOG_FORMATTED(len)	(4 * (len) + 64)	/* always enough for len bytes of text */
+size_t log_format(char *out, size_t size, enum log_level level, int pid, bool logtime,
+    struct bytes text);
+
+/* One short line (up to 200 bytes) from a signal handler. */
+void log_from_signal(enum log_level level, struct bytes text);
 
 /* A kind of line that outsiders can cause: at most LOG_BURST in a second, then
  * one line that says how many were left out. */

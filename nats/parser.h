@@ -19,6 +19,7 @@ enum nats_op {
 	NATS_MALFORMED,		/* close silently; why says what */
 };
 
+/* Only what is said to belong to the op is set; an optional argument not given has len 0. */
 struct nats_line {
 	enum nats_op	 op;
 	struct bytes	 subject, reply;	/* PUB, HPUB; SUB: subject */

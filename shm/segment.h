@@ -22,6 +22,12 @@ int segment_create(const char *name, size_t size);
 int segment_map_own(struct segment *seg, int fd, size_t size);
 
 /*
+ * Seal what the owner has mapped writable in its own way (rings map their data
+ * twice). fd stays open. 0; -EBADMSG not exactly `size` bytes; -errno.
+ */
+int segment_seal(int fd, size_t size);
+
+/*
  * The supervisor, before it hands a segment on: 0 if the seals are all there
  * and the size is `size`; -EPERM, -EBADMSG, -errno. fd stays open.
  */

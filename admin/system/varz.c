@@ -1,0 +1,195 @@
+#include <stdlib.h>
+#include <jansson.h>
+#include "admin/system/reports.h"
+#include "admin/system/times.h"
+#include "nats/info.h"
+#include "nats/utf8.h"
+
+/* An object that remembers whether something could not be put into it. */
+struct object { json_t *json; bool failed; };
+
+static void
+put(struct object *o, const char *key, json_t *value)
+{
+	if (json_object_set_new(o->json, key, value) != 0)	/* also for a value of NULL */
+		o->failed = true;
+}
+
+static void
+put_number(struct object *o, const char *key, uint64_t n)
+{
+	put(o, key, json_integer(n > INT64_MAX ? INT64_MAX : (json_int_t)n));
+}
+
+/* Whole ones without a fraction, as Go writes them. */
+static void
+put_real(struct object *o, const char *key, double v)
+{
+	json_int_t	whole = (json_int_t)v;
+
+	put(o, key, v == (double)whole ? json_integer(whole) : json_real(v));
+}
+
+static void
+put_text(struct object *o, const char *key, const char *text)
+{
+	struct bytes	b = bytes_of(text);
+	char		*repaired = malloc(b.len * UTF8_GROWTH + 1);
+
+	if (repaired == NULL) {
+		o->failed = true;
+		return;
+	}
+	put(o, key, json_stringn(repaired, utf8_repair(repaired, b)));
+	free(repaired);
+}
+
+static void
+put_nanoseconds(struct object *o, const char *key, double seconds)
+{
+	put_number(o, key, (uint64_t)(seconds * 1e9 + 0.5));
+}
+
+static void
+identity(struct object *o, const struct settings *s)
+{
+	put_text(o, "server_id", s->server_id);
+	put_text(o, "server_name", s->server_name[0] != '\0' ? s->server_name : s->server_id);
+	put_text(o, "version", NATS_VERSION);
+	put_number(o, "proto", 1);
+	put_text(o, "go", "");		/* written in C */
+	put_text(o, "host", s->host);
+	put_number(o, "port", s->port);
+}
+
+static void
+limits(struct object *o, const struct settings *s)
+{
+	put(o, "max_connections", json_integer(s->max_connections == 0 ? -1 :
+	    (json_int_t)s->max_connections));
+	if (s->max_subscriptions != 0)
+		put_number(o, "max_subscriptions", s->max_subscriptions);
+	put_nanoseconds(o, "ping_interval", s->ping_interval);
+	put_number(o, "ping_max", s->ping_max);
+	put_text(o, "http_host", s->http_host[0] != '\0' ? s->http_host : s->host);
+	put_number(o, "http_port", s->http_port);
+	put_text(o, "http_base_path", "");
+	put_number(o, "https_port", 0);
+	put_real(o, "auth_timeout", s->auth_timeout);
+	put_number(o, "max_control_line", s->max_control_line);
+	put_number(o, "max_payload", s->max_payload);
+	put_number(o, "max_pending", s->max_pending);
+	put(o, "cluster", json_object());
+	put(o, "gateway", json_object());
+	put(o, "leaf", json_object());
+	put(o, "mqtt", json_object());
+	put(o, "websocket", json_object());
+	put(o, "jetstream", json_object());
+	put_nanoseconds(o, "write_deadline", s->write_deadline);
+}
+
+static void
+times(struct object *o, struct reporter *r, const struct totals *t)
+{
+	uint64_t	now = times_now();
+	char		text[TIMES_TEXT];
+
+	put_text(o, "start", times_stamp(text, t->started));
+	put_text(o, "now", times_stamp(text, now));
+	put_text(o, "uptime", times_uptime(text, now > t->started ? (now - t->started) / 1000000 : 0));
+	put_number(o, "mem", usage_memory(&r->usage));
+	put_number(o, "cores", (uint64_t)r->processors);
+	put_number(o, "gomaxprocs", r->view.live);	/* workers: what runs at the same time */
+	put_real(o, "cpu", usage_percent(&r->usage));
+}
+
+static void
+counters(struct object *o, const struct totals *t)
+{
+	put_number(o, "connections", t->connections);
+	put_number(o, "total_connections", t->total_connections);
+	put_number(o, "routes", 0);
+	put_number(o, "remotes", 0);
+	put_number(o, "leafnodes", 0);
+	put_number(o, "in_msgs", t->in_msgs);
+	put_number(o, "in_bytes", t->in_bytes);
+	put_number(o, "in_client_msgs", t->in_msgs);
+	put_number(o, "in_client_bytes", t->in_bytes);
+	put_number(o, "out_msgs", t->out_msgs);
+	put_number(o, "out_bytes", t->out_bytes);
+	put_number(o, "out_client_msgs", t->out_msgs);
+	put_number(o, "out_client_bytes", t->out_bytes);
+	put_number(o, "slow_consumers", t->slow_consumers);
+	put_number(o, "stale_connections", t->stale_connections);
+	put_number(o, "stalled_clients", t->stalled);
+	put_number(o, "subscriptions", t->subscriptions);
+}
+
+/* Put o into `into`; consumes it. */
+static void
+put_object(struct object *into, const char *key, struct object *o)
+{
+	into->failed |= o->failed;
+	put(into, key, o->json);
+}
+
+static void
+requests(struct object *o, const struct reporter *r)
+{
+	struct object	stats = { .json = json_object() };
+	unsigned	i;
+
+	for (i = 0; i < REPORTS; i++)
+		if (r->asked[i] > 0)
+			put_number(&stats, reports_path(i), r->asked[i]);
+	put_object(o, "http_req_stats", &stats);
+}
+
+/* How many of what kind of connection; there are clients only. */
+static void
+by_kind(struct object *o, const char *key, uint64_t clients)
+{
+	struct object	stats = { .json = json_object() };
+
+	put_number(&stats, "clients", clients);
+	put_number(&stats, "routes", 0);
+	put_number(&stats, "gateways", 0);
+	put_number(&stats, "leafs", 0);
+	put_object(o, key, &stats);
+}
+
+static void
+our_own(struct object *o, const struct reporter *r, const struct totals *t)
+{
+	struct object	own = { .json = json_object() };
+
+	put_text(&own, "version", BULKHEAD_VERSION);
+	put_number(&own, "workers", r->view.live);
+	put_number(&own, "replaced", t->replaced);
+	put_object(o, "bulkhead", &own);
+}
+
+char *
+varz_text(struct reporter *r)
+{
+	struct object	 o = { .json = json_object() };
+	struct totals	 t;
+	char		 start[TIMES_TEXT], *text = NULL;
+
+	view_totals(&r->view, &t);
+	identity(&o, r->settings);
+	limits(&o, r->settings);
+	times(&o, r, &t);
+	counters(&o, &t);
+	requests(&o, r);
+	put_text(&o, "config_load_time", times_stamp(start, t.started));
+	put_text(&o, "config_digest", "");
+	put_text(&o, "system_account", "$SYS");
+	by_kind(&o, "slow_consumer_stats", t.slow_consumers);
+	by_kind(&o, "stale_connection_stats", t.stale_connections);
+	our_own(&o, r, &t);
+	if (!o.failed)
+		text = json_dumps(o.json, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
+	json_decref(o.json);
+	return text;
+}

@@ -1,0 +1,41 @@
+#ifndef CONFIG_LEXER_H
+#define CONFIG_LEXER_H
+/*
+ * The words of the configuration language: keys, values, what separates them.
+ * The language is the one of nats-server 2.x, bulkhead.conf(5).
+ */
+#include "supervisor/config/tree.h"
+
+struct config_lexer {
+	char			*text;	/* escapes are decoded in place, behind `at` */
+	size_t			 len, at, line_start;
+	uint32_t		 line;
+	struct config_errors	*errors;
+};
+
+void lexer_init(struct config_lexer *lx, char *text, size_t len, struct config_errors *errors);
+
+/* The next character, or -1 at the end. */
+int lexer_peek(const struct config_lexer *lx);
+void lexer_next(struct config_lexer *lx);
+struct config_position lexer_position(const struct config_lexer *lx);
+
+void lexer_skip_blanks(struct config_lexer *lx);	/* spaces and tabs */
+void lexer_skip_space(struct config_lexer *lx);		/* also line ends and comments */
+bool lexer_at_comment(const struct config_lexer *lx);
+
+/* A key and the separator behind it. 0, or -EBADMSG: the error is written down. */
+int lexer_key(struct config_lexer *lx, struct bytes *key);
+
+/* A value other than a list or a block. 0, or -EBADMSG: the error is written down. */
+int lexer_scalar(struct config_lexer *lx, struct config_value *v);
+
+/*
+ * After an error: to the end of the line, or before a '}' that closes the
+ * enclosing block; over whatever is opened on the way. depth: '[' open already.
+ */
+void lexer_recover(struct config_lexer *lx, unsigned depth);
+
+/* "'x'" or "the end of the file": what comes next, for messages. Returns out. */
+const char *lexer_found(const struct config_lexer *lx, char out[CONFIG_QUOTED]);
+#endif

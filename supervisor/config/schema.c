@@ -1,0 +1,566 @@
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+#include "supervisor/config/duration.h"
+#include "supervisor/config/schema.h"
+
+/* What one entry is applied with; an error ends the entry, -ENOMEM all. */
+struct schema {
+	struct settings			*s;
+	struct config_errors		*errors;
+	const struct setting		*which;
+	const struct config_entry	*entry;
+	int				 rc;
+};
+
+/*
+ * Keys of the real server for what does not exist here yet. off: the same as
+ * leaving it out, so `jetstream: false` does no harm.
+ */
+static const struct { const char *key; bool off; } unsupported[] = {
+	{ "account_resolver", false }, { "accounts", false }, { "accounts_resolver", false },
+	{ "allow_non_tls", true }, { "authorization", false }, { "cluster", false },
+	{ "connect_error_reports", false }, { "default_js_domain", false },
+	{ "default_sentinel", false }, { "disable_sublist_cache", true },
+	{ "feature_flags", false }, { "gateway", false }, { "http_base_path", false },
+	{ "https", false }, { "https_port", false }, { "jetstream", true }, { "leaf", false },
+	{ "leafnodes", false }, { "log_max_num", false }, { "log_size_limit", false },
+	{ "logfile_max_num", false }, { "logfile_size_limit", false }, { "logtime_utc", true },
+	{ "mappings", false }, { "maps", false }, { "max_closed_clients", false },
+	{ "max_traced_msg_len", false }, { "mqtt", false }, { "no_auth_user", false },
+	{ "no_sublist_cache", true }, { "no_sys_acc", false }, { "no_system", false },
+	{ "no_system_account", false }, { "ocsp", true }, { "ocsp_cache", true },
+	{ "operator", false }, { "operators", false }, { "prof_block_rate", false },
+	{ "prof_port", false }, { "proxies", false }, { "proxy_protocol", true },
+	{ "reconnect_error_reports", false }, { "remote_syslog", false }, { "resolver", false },
+	{ "resolver_pinned_accounts", false }, { "resolver_preload", false },
+	{ "resolver_tls", false }, { "root", false }, { "root_operator", false },
+	{ "root_operators", false }, { "roots", false }, { "server_metadata", false },
+	{ "server_tags", false }, { "store_dir", false }, { "storedir", false },
+	{ "syslog", true }, { "system", false }, { "system_account", false }, { "tls", false },
+	{ "trace_headers", true }, { "trace_verbose", true }, { "trusted", false },
+	{ "trusted_keys", false }, { "websocket", false }, { "write_timeout", false },
+	{ "ws", false },
+};
+
+static const struct setting *
+setting_named(const char *name)
+{
+	return setting_find(bytes_of(name));
+}
+
+/* "127.0.0.1" for "\"127.0.0.1\"": what was found, for messages. */
+static const char *
+found(const struct config_value *v, char out[CONFIG_QUOTED])
+{
+	switch (v->kind) {
+	case CONFIG_INTEGER:
+		snprintf(out, CONFIG_QUOTED, "%" PRId64, v->integer);
+		break;
+	case CONFIG_REAL:
+		snprintf(out, CONFIG_QUOTED, "%g", v->real);
+		break;
+	case CONFIG_BOOLEAN:
+		snprintf(out, CONFIG_QUOTED, "%s", v->boolean ? "true" : "false");
+		break;
+	case CONFIG_TEXT:
+		return config_quote(out, v->text);
+	case CONFIG_TIME:
+	case CONFIG_LIST:
+	case CONFIG_MAP:
+		return config_kind_name(v->kind);
+	}
+	return out;
+}
+
+static void
+expected(struct schema *c, const struct config_value *v, const char *what)
+{
+	char	quote[CONFIG_QUOTED];
+
+	config_error(c->errors, v->at, "%s: found %s, expected %s", c->which->name,
+	    found(v, quote), what);
+}
+
+/* What a setter said about v. */
+static void
+applied(struct schema *c, const struct config_value *v, int rc)
+{
+	char	range[128];
+
+	if (rc == -ENOMEM) {
+		c->rc = rc;
+	} else if (rc == -ERANGE && (c->which->kind == SETTING_text || c->which->kind == SETTING_list)) {
+		snprintf(range, sizeof(range), "text of %.0f to %.0f bytes", c->which->least,
+		    c->which->most);
+		expected(c, v, range);
+	} else if (rc == -ERANGE) {
+		snprintf(range, sizeof(range), "%.15g to %.15g%s", c->which->least, c->which->most,
+		    c->which->kind == SETTING_duration ? " seconds" : "");
+		expected(c, v, range);
+	} else if (rc != 0) {
+		expected(c, v, "text without NUL bytes");
+	}
+}
+
+static void
+set_integer(struct schema *c, const char *name, uint64_t value)
+{
+	c->which = setting_named(name);
+	applied(c, &c->entry->value, setting_set_integer(c->s, c->which, value));
+}
+
+static void
+set_boolean(struct schema *c, const char *name, bool value)
+{
+	setting_set_boolean(c->s, setting_named(name), value);
+}
+
+/* 0: v is a whole number; negative where `least` says it means something. */
+static int
+integer_value(struct schema *c, const struct config_value *v, int64_t least)
+{
+	if (v->kind != CONFIG_INTEGER)
+		expected(c, v, "a whole number, as 100 or 64MB, without quotes");
+	else if (v->integer < least)
+		expected(c, v, least < 0 ? "a number from -1" : "a number from 0");
+	else
+		return 0;
+	return -EBADMSG;
+}
+
+static void
+apply_integer(struct schema *c)
+{
+	const struct config_value	*v = &c->entry->value;
+
+	if (integer_value(c, v, 0) != 0)
+		return;
+	if (v->integer == 0 && c->which->least > 0)
+		return;		/* the default */
+	applied(c, v, setting_set_integer(c->s, c->which, (uint64_t)v->integer));
+}
+
+/* Whole numbers and fractions are seconds, in the manner of older files. */
+static void
+apply_duration(struct schema *c)
+{
+	const struct config_value	*v = &c->entry->value;
+	static const char		 form[] = "a duration, as \"10s\" or \"1m30s\"";
+	double				 seconds = 0;
+	int				 rc = 0;
+
+	if (v->kind == CONFIG_TEXT)
+		rc = duration_parse(v->text, &seconds);
+	else if (v->kind == CONFIG_INTEGER)
+		seconds = (double)v->integer;
+	else if (v->kind == CONFIG_REAL)
+		seconds = v->real;
+	else
+		rc = -EINVAL;
+	if (rc != 0) {
+		expected(c, v, form);
+		return;
+	}
+	if (v->kind != CONFIG_TEXT)
+		config_warn(c->errors, v->at, "%s should be %s; taken as seconds",
+		    c->which->name, form);
+	if (seconds == 0 && c->which->least > 0)
+		return;		/* the default */
+	applied(c, v, setting_set_duration(c->s, c->which, seconds));
+}
+
+static void
+apply_boolean(struct schema *c)
+{
+	const struct config_value	*v = &c->entry->value;
+
+	if (v->kind != CONFIG_BOOLEAN)
+		expected(c, v, "true or false, without quotes");
+	else
+		applied(c, v, setting_set_boolean(c->s, c->which, v->boolean));
+}
+
+static void
+apply_text(struct schema *c)
+{
+	const struct config_value	*v = &c->entry->value;
+
+	if (v->kind != CONFIG_TEXT)
+		expected(c, v, "text; put it in quotes");
+	else
+		applied(c, v, setting_set_text(c->s, c->which, v->text));
+}
+
+static void
+apply_list(struct schema *c)
+{
+	const struct config_value	*v = &c->entry->value;
+	size_t				 i;
+
+	if (v->kind == CONFIG_TEXT) {
+		applied(c, v, setting_add_item(c->s, c->which, v->text));
+		return;
+	}
+	if (v->kind != CONFIG_LIST) {
+		expected(c, v, "text or a list of texts");
+		return;
+	}
+	for (i = 0; i < v->list.count; i++)
+		if (v->list.items[i].kind != CONFIG_TEXT)
+			expected(c, &v->list.items[i], "text; put it in quotes");
+		else
+			applied(c, &v->list.items[i],
+			    setting_add_item(c->s, c->which, v->list.items[i].text));
+}
+
+/* -- addresses */
+
+#define PORT_ANY	(-1)
+
+struct address { struct bytes host; int port; };	/* host.len 0: not said */
+
+/* A port in decimal, or -1. 0 or -EINVAL. */
+static int
+port_text(struct bytes text, int *port)
+{
+	size_t	i;
+
+	if (bytes_equal(text, BYTES("-1"))) {
+		*port = PORT_ANY;
+		return 0;
+	}
+	if (text.len == 0 || text.len > 5)
+		return -EINVAL;
+	for (*port = 0, i = 0; i < text.len; i++) {
+		if (text.data[i] < '0' || text.data[i] > '9')
+			return -EINVAL;
+		*port = *port * 10 + (text.data[i] - '0');
+	}
+	return *port <= 65535 ? 0 : -EINVAL;
+}
+
+/* "host:port", ":port" or "[::1]:port". 0 or -EINVAL. */
+static int
+address_text(struct bytes text, struct address *a)
+{
+	const char	*colon = memrchr(text.data, ':', text.len);
+	size_t		 i;
+
+	if (colon == NULL)
+		return -EINVAL;
+	a->host = (struct bytes){ text.data, (size_t)(colon - text.data) };
+	if (a->host.len > 255)
+		return -EINVAL;
+	if (a->host.len > 1 && a->host.data[0] == '[' && a->host.data[a->host.len - 1] == ']') {
+		a->host.data++;
+		a->host.len -= 2;
+	} else if (a->host.len > 0 && memchr(a->host.data, ':', a->host.len) != NULL) {
+		return -EINVAL;		/* IPv6 without brackets: where does the port begin? */
+	}
+	for (i = 0; i < a->host.len; i++)
+		if ((unsigned char)a->host.data[i] <= ' ' || a->host.data[i] == '[' ||
+		    a->host.data[i] == ']' || a->host.data[i] == 0x7f)
+			return -EINVAL;
+	return port_text((struct bytes){ colon + 1,
+	    (size_t)(text.data + text.len - (colon + 1)) }, &a->port);
+}
+
+static int
+address_value(struct schema *c, const struct config_value *v, struct address *a)
+{
+	a->host = (struct bytes){ "", 0 };
+	if (v->kind == CONFIG_INTEGER && v->integer >= PORT_ANY && v->integer <= 65535) {
+		a->port = (int)v->integer;
+		return 0;
+	}
+	if (v->kind == CONFIG_TEXT && address_text(v->text, a) == 0)
+		return 0;
+	expected(c, v, "\"host:port\", \"[address]:port\" or a port up to 65535 (-1: any free one)");
+	return -EBADMSG;
+}
+
+/* A port of the file as bind(2) wants it. */
+static uint64_t
+port_bound(int port, uint64_t when_zero)
+{
+	return port == PORT_ANY ? 0 : port == 0 ? when_zero : (uint64_t)port;
+}
+
+#define PORT_CLIENTS	4222	/* what 0 means */
+
+static void
+set_host(struct schema *c, const char *name, struct bytes host)
+{
+	if (host.len == 0)
+		return;
+	c->which = setting_named(name);
+	applied(c, &c->entry->value, setting_set_text(c->s, c->which, host));
+}
+
+/* Several listeners: items in one form, the first also as host and port. */
+static void
+apply_listen_list(struct schema *c)
+{
+	const struct config_value	*v = &c->entry->value;
+	struct address			 a;
+	char				 item[300];
+	size_t				 i;
+	int				 n;
+
+	if (v->list.count == 0)
+		expected(c, v, "at least one address");
+	for (i = 0; i < v->list.count; i++) {
+		c->which = setting_named("listen");
+		if (address_value(c, &v->list.items[i], &a) != 0)
+			continue;
+		if (a.host.len == 0)
+			a.host = BYTES("0.0.0.0");
+		n = snprintf(item, sizeof(item), memchr(a.host.data, ':', a.host.len) != NULL ?
+		    "[%.*s]:%" PRIu64 : "%.*s:%" PRIu64, (int)a.host.len, a.host.data,
+		    port_bound(a.port, PORT_CLIENTS));
+		applied(c, &v->list.items[i], setting_add_item(c->s, c->which,
+		    (struct bytes){ item, (size_t)n }));
+		if (i > 0)
+			continue;
+		set_host(c, "host", a.host);
+		set_integer(c, "port", port_bound(a.port, PORT_CLIENTS));
+	}
+}
+
+static void
+apply_listen(struct schema *c)
+{
+	struct address	a;
+
+	if (c->entry->value.kind == CONFIG_LIST) {
+		apply_listen_list(c);
+		return;
+	}
+	if (address_value(c, &c->entry->value, &a) != 0)
+		return;
+	set_host(c, "host", a.host);
+	set_integer(c, "port", port_bound(a.port, PORT_CLIENTS));
+}
+
+static void
+apply_port(struct schema *c)
+{
+	const struct config_value	*v = &c->entry->value;
+
+	if (v->kind != CONFIG_INTEGER || v->integer < PORT_ANY || v->integer > 65535)
+		expected(c, v, "a port up to 65535 (-1: any free one)");
+	else
+		set_integer(c, "port", port_bound((int)v->integer, PORT_CLIENTS));
+}
+
+/* `http`, `http_port`: 0 leaves monitoring off. */
+static void
+apply_http(struct schema *c)
+{
+	const struct config_value	*v = &c->entry->value;
+	struct address			 a;
+
+	if (c->which == setting_named("http_port") && v->kind != CONFIG_INTEGER) {
+		expected(c, v, "a port up to 65535 (-1: any free one)");
+		return;
+	}
+	if (address_value(c, v, &a) != 0)
+		return;
+	set_host(c, "http_host", a.host);
+	set_integer(c, "http_port", port_bound(a.port, 0));
+	set_boolean(c, "http", a.port != 0);
+}
+
+/* -- others that are more than their kind */
+
+/* on and off are booleans in the file. */
+static void
+apply_sandbox(struct schema *c)
+{
+	const struct config_value	*v = &c->entry->value;
+	struct bytes			 mode;
+
+	if (v->kind == CONFIG_BOOLEAN)
+		mode = v->boolean ? BYTES("on") : BYTES("off");
+	else if (v->kind == CONFIG_TEXT && (bytes_equal(v->text, BYTES("on")) ||
+	    bytes_equal(v->text, BYTES("off")) || bytes_equal(v->text, BYTES("required"))))
+		mode = v->text;
+	else {
+		expected(c, v, "on, required or off");
+		return;
+	}
+	applied(c, v, setting_set_text(c->s, c->which, mode));
+}
+
+/* -1: as many as there are (max_subscriptions), as large as can wait (max_payload). */
+static void
+apply_unlimited(struct schema *c)
+{
+	const struct config_value	*v = &c->entry->value;
+
+	if (integer_value(c, v, -1) != 0)
+		return;
+	if (v->integer == -1)
+		set_integer(c, c->which->name, c->which->least > 0 ? INT32_MAX : 0);
+	else
+		apply_integer(c);
+}
+
+/* Below 0 is none at all, as 0. */
+static void
+apply_max_connections(struct schema *c)
+{
+	if (c->entry->value.kind == CONFIG_INTEGER && c->entry->value.integer < 0)
+		set_integer(c, "max_connections", 0);
+	else
+		apply_integer(c);
+}
+
+/* 0 is the default, although it would be possible. */
+static void
+apply_ping_max(struct schema *c)
+{
+	if (c->entry->value.kind != CONFIG_INTEGER || c->entry->value.integer != 0)
+		apply_integer(c);
+}
+
+static void
+apply_internal(struct schema *c)
+{
+	config_error(c->errors, c->entry->at, "%s is set by the server itself", c->which->name);
+}
+
+typedef void apply_function(struct schema *c);
+
+static const struct { const char *name; apply_function *apply; } special[] = {
+	{ "listen", apply_listen }, { "port", apply_port }, { "http", apply_http },
+	{ "http_port", apply_http }, { "sandbox", apply_sandbox },
+	{ "max_subscriptions", apply_unlimited }, { "max_payload", apply_unlimited },
+	{ "max_connections", apply_max_connections }, { "ping_max", apply_ping_max },
+	{ "server_id", apply_internal },
+};
+
+static apply_function *
+apply_for(const struct setting *which)
+{
+	static apply_function *const by_kind[] = {
+		[SETTING_integer] = apply_integer, [SETTING_duration] = apply_duration,
+		[SETTING_boolean] = apply_boolean, [SETTING_text] = apply_text,
+		[SETTING_list] = apply_list,
+	};
+	size_t	i;
+
+	for (i = 0; i < sizeof(special) / sizeof(special[0]); i++)
+		if (strcmp(special[i].name, which->name) == 0)
+			return special[i].apply;
+	return by_kind[which->kind];
+}
+
+/* True: e is a key of the real server that has no meaning here, and was dealt with. */
+static bool
+unsupported_key(struct config_errors *errors, const struct config_entry *e)
+{
+	size_t	i;
+
+	for (i = 0; i < sizeof(unsupported) / sizeof(unsupported[0]); i++) {
+		if (strlen(unsupported[i].key) != e->key.len ||
+		    strncasecmp(unsupported[i].key, e->key.data, e->key.len) != 0)
+			continue;
+		if (!unsupported[i].off || e->value.kind != CONFIG_BOOLEAN || e->value.boolean)
+			config_error(errors, e->at, "%s is not supported by this version",
+			    unsupported[i].key);
+		return true;
+	}
+	return false;
+}
+
+#define SUGGESTIONS_MAX	1000	/* errors after which nobody reads them, and they take time */
+
+static void
+unknown_key(struct config_errors *errors, const struct config_entry *e)
+{
+	const char	*near = errors->count < SUGGESTIONS_MAX ? setting_suggest(e->key) : NULL;
+	char		 quote[CONFIG_QUOTED];
+
+	if (near != NULL)
+		config_error(errors, e->at, "unknown field %s, did you mean \"%s\"?",
+		    config_quote(quote, e->key), near);
+	else
+		config_error(errors, e->at, "unknown field %s", config_quote(quote, e->key));
+}
+
+int
+schema_apply(struct settings *s, const struct config_value *map, struct config_errors *errors)
+{
+	struct schema	c = { .s = s, .errors = errors };
+	size_t		i;
+
+	for (i = 0; i < map->map.count && c.rc == 0; i++) {
+		c.entry = &map->map.entries[i];
+		if (c.entry->replaced)
+			continue;
+		c.which = setting_find(c.entry->key);
+		if (c.which != NULL)
+			apply_for(c.which)(&c);
+		else if (!unsupported_key(errors, c.entry))
+			unknown_key(errors, c.entry);
+	}
+	return c.rc;
+}
+
+static void
+list_clear(struct text_list *list)
+{
+	while (list->count > 0)
+		free(list->items[--list->count]);
+	free(list->items);
+	*list = (struct text_list){ NULL, 0 };
+}
+
+int
+schema_override(struct settings *s, int document, struct config_errors *errors)
+{
+	struct settings	 flags;
+	const char	*why = NULL;
+	int		 rc;
+
+	rc = settings_init(&flags);
+	if (rc != 0)
+		return rc;
+	rc = settings_read(&flags, document, &why);
+	if (rc == 0 && (flags.has_host || flags.has_port) && !flags.has_listen) {
+		list_clear(&s->listen);
+		s->has_listen = false;
+	}
+	if (rc == 0)
+		rc = settings_read(s, document, &why);
+	settings_free(&flags);
+	if (rc == 0 || rc == -ENOMEM)
+		return rc;
+	config_error(errors, (struct config_position){ 0 }, "the command line: %s (%s)",
+	    why == NULL ? "unreadable" : why, strerror(-rc));
+	return 0;
+}
+
+void
+schema_check(const struct settings *s, struct config_errors *errors)
+{
+	static const struct config_position	nowhere;
+
+	if (s->max_payload > s->max_pending && s->max_payload != INT32_MAX)
+		config_error(errors, nowhere,
+		    "max_payload (%" PRIu64 ") cannot be higher than max_pending (%" PRIu64 ")",
+		    s->max_payload, s->max_pending);
+	if (s->lame_duck_grace_period >= s->lame_duck_duration)
+		config_error(errors, nowhere,
+		    "lame_duck_grace_period (%gs) must be shorter than lame_duck_duration (%gs)",
+		    s->lame_duck_grace_period, s->lame_duck_duration);
+	if (strpbrk(s->server_name, " \t\r\n") != NULL)
+		config_error(errors, nowhere, "server_name cannot contain spaces");
+	if ((s->ring_size & (s->ring_size - 1)) != 0 || (s->ring_size != 0 && s->ring_size < 65536))
+		config_error(errors, nowhere,
+		    "ring_size (%" PRIu64 ") must be a power of two from 64KB", s->ring_size);
+}

@@ -1,0 +1,24 @@
+#ifndef CONFIG_SCHEMA_H
+#define CONFIG_SCHEMA_H
+#include "common/settings.h"
+#include "supervisor/config/tree.h"
+
+/*
+ * Apply what the tree says to s. What is wrong is in errors. 0 or -ENOMEM.
+ *
+ * A free port, -1 in the file, is 0 in `port` and `http_port`, and ":0" in an
+ * item of `listen`: that is what bind(2) makes of it. 0 in the file is the
+ * default, as for every setting that cannot be 0.
+ */
+int schema_apply(struct settings *s, const struct config_value *map, struct config_errors *errors);
+
+/*
+ * Let the command line's settings, a sealed document (kept open), win over
+ * those of the file: an address or port given there takes the place of all of
+ * the file's `listen`. 0 or -ENOMEM.
+ */
+int schema_override(struct settings *s, int document, struct config_errors *errors);
+
+/* What must hold between settings, wherever they came from. */
+void schema_check(const struct settings *s, struct config_errors *errors);
+#endif

@@ -1,0 +1,83 @@
+#ifndef CONFIG_TREE_H
+#define CONFIG_TREE_H
+/*
+ * What a configuration file says, as a tree of values that know where they
+ * stand, and the list of what is wrong with it.
+ */
+#include <stdint.h>
+#include "common/bytes.h"
+
+struct config_position { uint32_t line, column; };	/* both from 1; 0: nowhere */
+
+enum config_kind {
+	CONFIG_INTEGER, CONFIG_REAL, CONFIG_BOOLEAN, CONFIG_TEXT, CONFIG_TIME,
+	CONFIG_LIST, CONFIG_MAP
+};
+
+struct config_value {
+	enum config_kind	 kind;
+	struct config_position	 at;
+	union {
+		int64_t		 integer;
+		double		 real;
+		bool		 boolean;
+		struct bytes	 text;	/* CONFIG_TEXT, CONFIG_TIME; in the tree's text */
+		struct { struct config_value *items; size_t count, room; } list;
+		struct { struct config_entry *entries; size_t count, room; } map;
+	};
+};
+
+struct config_entry {
+	struct bytes		 key;	/* as written, in the tree's text */
+	struct config_position	 at;
+	struct config_value	 value;
+	bool			 replaced;	/* the same key comes again later, and counts */
+};
+
+#define CONFIG_TEXT_MAX		(16u << 20)	/* bytes of a file */
+#define CONFIG_DEPTH_MAX	128		/* maps and lists in each other */
+
+/* A new, zeroed place at the end of a list or map; NULL: no memory. */
+struct config_value *config_list_add(struct config_value *list);
+struct config_entry *config_map_add(struct config_value *map);
+
+/* Mark entries whose key comes again. 0 or -ENOMEM. */
+int config_map_settle(struct config_value *map);
+
+/*
+ * The entries that count in the order of their keys' bytes: an array of *count
+ * pointers, to free(). NULL: no memory.
+ */
+const struct config_entry **config_map_sorted(const struct config_value *map, size_t *count);
+
+void config_value_free(struct config_value *v);	/* what it holds */
+
+/* "a whole number", for messages */
+const char *config_kind_name(enum config_kind kind);
+
+#define CONFIG_ERRORS_MAX	32768	/* bytes; what `misconfigured` can carry */
+
+struct config_errors {
+	struct bytes	 path;		/* of the file; the caller's */
+	char		 text[CONFIG_ERRORS_MAX + 1];
+	size_t		 len;
+	unsigned	 count;		/* also those that found no room */
+};
+
+void config_errors_init(struct config_errors *e, struct bytes path);
+
+/* Add "path:line:column: ..." and a line end; control characters become "?". */
+void config_error(struct config_errors *e, struct config_position at, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* The same text to the log, as a warning. */
+void config_warn(const struct config_errors *e, struct config_position at, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* End the text: says how many errors found no room. */
+void config_errors_finish(struct config_errors *e);
+
+/* b in double quotes, with \xHH for what does not print, cut to fit. Returns out. */
+#define CONFIG_QUOTED	72
+const char *config_quote(char out[CONFIG_QUOTED], struct bytes b);
+#endif

@@ -1,0 +1,411 @@
+#include <sys/socket.h>
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "common/log.h"
+#include "supervisor/errors.h"
+#include "supervisor/supervisor.h"
+
+#define LISTENER_BACKLOG	4096
+#define LISTENER_BATCH		64	/* accepted in one loop turn */
+#define LISTENER_PAUSE		0.05	/* seconds without accepting when exhausted */
+#define LISTENER_SHED		1.0	/* exhausted for so long: close who waits */
+
+int
+listener_parse(const char *text, char host[256], uint16_t *port)
+{
+	const char *colon = strrchr(text, ':'), *digits = colon == NULL ? text : colon + 1;
+	size_t len = colon == NULL ? 0 : (size_t)(colon - text);
+	long number;
+	char *end;
+
+	if (len >= 2 && text[0] == '[' && text[len - 1] == ']') {
+		text++;
+		len -= 2;
+	} else if (memchr(text, ':', len) != NULL || memchr(text, '[', len) != NULL) {
+		return -EINVAL;		/* IPv6 without brackets: where does it end? */
+	}
+	errno = 0;
+	number = strtol(digits, &end, 10);
+	if (errno != 0 || end == digits || *end != '\0' || number < -1 || number > 65535 ||
+	    len >= 256)
+		return -EINVAL;
+	if (len > 0) {
+		memcpy(host, text, len);
+		host[len] = '\0';
+	}
+	*port = number == -1 ? 0 : (uint16_t)number;
+	return 0;
+}
+
+const char *
+listener_text(const struct listener *l, char *text, size_t size)
+{
+	snprintf(text, size, strchr(l->host, ':') != NULL ? "[%s]:%u" : "%s:%u", l->host, l->port);
+	return text;
+}
+
+static bool
+listener_is_any(const struct listener *l)
+{
+	return *l->host == '\0' || strcmp(l->host, "0.0.0.0") == 0 || strcmp(l->host, "::") == 0;
+}
+
+/*
+ * The address to bind. As the real server does, an address that means "all of
+ * IPv4" is all of IPv6 as well, where the host has it.
+ */
+static int
+listener_resolve(const struct listener *l, struct sockaddr_storage *addr, socklen_t *len)
+{
+	struct sockaddr_in6 any = { .sin6_family = AF_INET6, .sin6_port = htons(l->port),
+	    .sin6_addr = IN6ADDR_ANY_INIT };
+	struct addrinfo hints = { .ai_flags = AI_PASSIVE | AI_NUMERICSERV,
+	    .ai_socktype = SOCK_STREAM }, *list, *ai;
+	char port[8];
+	int rc;
+
+	if (listener_is_any(l)) {
+		memcpy(addr, &any, sizeof(any));
+		*len = sizeof(any);
+		return 0;
+	}
+	snprintf(port, sizeof(port), "%u", l->port);
+	rc = getaddrinfo(l->host, port, &hints, &list);
+	if (rc != 0)
+		return rc == EAI_MEMORY ? -ENOMEM : rc == EAI_SYSTEM ? -errno : -EADDRNOTAVAIL;
+	for (ai = list; ai->ai_next != NULL && ai->ai_family != AF_INET; ai = ai->ai_next)
+		;	/* of several, the first of IPv4 */
+	if (ai->ai_family != AF_INET)
+		ai = list;
+	memcpy(addr, ai->ai_addr, ai->ai_addrlen);
+	*len = ai->ai_addrlen;
+	freeaddrinfo(list);
+	return 0;
+}
+
+/* A bound, listening socket, or -errno with the step that failed. */
+static int
+listener_socket(const struct sockaddr_storage *addr, socklen_t len, const char **step)
+{
+	int fd, on = 1, off = 0, rc;
+
+	*step = "socket";
+	fd = socket(addr->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd == -1)
+		return -errno;
+	*step = "bind";
+	if (addr->ss_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(
+	    &((const struct sockaddr_in6 *)addr)->sin6_addr))
+		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == -1 ||
+	    bind(fd, (const struct sockaddr *)addr, len) == -1)
+		goto fail;
+	*step = "listen";
+	if (listen(fd, LISTENER_BACKLOG) == -1)
+		goto fail;
+	return fd;
+ fail:
+	rc = -errno;
+	close(fd);
+	return rc;
+}
+
+/* No IPv6 here: the same for IPv4 alone. */
+static int
+listener_socket_any(uint16_t port, const char **step)
+{
+	struct sockaddr_storage addr = { .ss_family = AF_INET };
+	struct sockaddr_in *v4 = (struct sockaddr_in *)&addr;
+
+	v4->sin_port = htons(port);
+	v4->sin_addr.s_addr = htonl(INADDR_ANY);
+	return listener_socket(&addr, sizeof(*v4), step);
+}
+
+static int
+listener_bind(struct listener *l, char *error, size_t size)
+{
+	struct sockaddr_storage addr;
+	const char *step = "lookup";
+	char text[300];
+	uint16_t port;
+	socklen_t len;
+	int rc;
+
+	listener_text(l, text, sizeof(text));
+	rc = listener_resolve(l, &addr, &len);
+	if (rc == 0)
+		rc = listener_socket(&addr, len, &step);
+	if ((rc == -EAFNOSUPPORT || rc == -EADDRNOTAVAIL) && listener_is_any(l))
+		rc = listener_socket_any(l->port, &step);
+	if (rc < 0) {
+		snprintf(error, size, "Error listening on %s: %s, \"listen tcp %s: %s: %s\"",
+		    l->http ? "http port" : "port", text, text, step, error_text(-rc));
+		return rc;
+	}
+	l->fd = rc;
+	len = sizeof(addr);
+	if (getsockname(l->fd, (struct sockaddr *)&addr, &len) == 0) {
+		address_text(&addr, text, sizeof(text), &port);
+		l->port = port;
+	}
+	return 0;
+}
+
+static bool
+listener_may_accept(struct listener *l)
+{
+	struct supervisor *s = l->supervisor;
+	struct process *monitor;
+
+	if (ev_is_active(&s->listeners.pause))
+		return false;
+	if (!l->http)
+		return s->phase == PHASE_SERVING && placement_has_room(s);
+	monitor = process_serving(&s->processes, ROLE_MONITOR);
+	return (s->phase == PHASE_SERVING || s->phase == PHASE_LAME_DUCK) &&
+	    monitor != NULL && !monitor->stopped && monitor->channel.queued == 0;
+}
+
+void
+listeners_update(struct supervisor *s)
+{
+	struct listeners *all = &s->listeners;
+	size_t i;
+
+	for (i = 0; i < all->count; i++) {
+		struct listener *l = &all->items[i];
+		if (l->fd == -1 || !listener_may_accept(l))
+			ev_io_stop(s->loop, &l->readable);
+		else
+			ev_io_start(s->loop, &l->readable);
+	}
+}
+
+/*
+ * Out of descriptors or memory. For a moment they may wait in the backlog; if
+ * it lasts they are closed, by means of the descriptor kept for that.
+ */
+static void
+listener_shed(struct listener *l)
+{
+	struct listeners *all = &l->supervisor->listeners;
+	int i, fd;
+
+	if (all->reserve == -1)
+		return;
+	close(all->reserve);
+	for (i = 0; i < LISTENER_BATCH; i++) {
+		fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC);
+		if (fd == -1)
+			break;
+		close(fd);
+	}
+	all->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+static void
+listener_exhausted(struct listener *l, int error)
+{
+	struct supervisor *s = l->supervisor;
+	struct listeners *all = &s->listeners;
+	ev_tstamp since = all->exhausted;
+
+	if (since == 0) {
+		since = ev_now(s->loop);
+		log_error("cannot accept connections: %s%s; new ones have to wait",
+		    error_text(error), error == EMFILE ? " (limit of open files of this process)" :
+		    error == ENFILE ? " (limit of open files of this host)" : "");
+	} else if (ev_now(s->loop) - since >= LISTENER_SHED) {
+		log_limited(LOG_ERROR, "connections that could not be accepted",
+		    "new connections are closed: %s", error_text(error));
+		listener_shed(l);
+	}
+	all->exhausted = since;
+	ev_timer_set(&all->pause, LISTENER_PAUSE, 0);
+	ev_timer_start(s->loop, &all->pause);
+	listeners_update(s);
+}
+
+static void
+listener_recovered(struct supervisor *s)
+{
+	if (s->listeners.exhausted == 0)
+		return;
+	s->listeners.exhausted = 0;
+	log_info("connections are accepted again");
+}
+
+static void
+http_accepted(struct supervisor *s, int fd)
+{
+	struct process *monitor = process_serving(&s->processes, ROLE_MONITOR);
+	struct msg m = { .type = MSG_http_connection, .u.http_connection = { .cid = ++s->cids } };
+
+	if (monitor != NULL)
+		process_send(monitor, &m, &fd);
+	close(fd);
+}
+
+/* What belongs to the one connection, not to the listener. */
+static bool
+accept_failed_once(int error)
+{
+	return error == ECONNABORTED || error == EINTR || error == EPROTO || error == ENETDOWN ||
+	    error == ENOPROTOOPT || error == EHOSTDOWN || error == ENONET ||
+	    error == EHOSTUNREACH || error == EOPNOTSUPP || error == ENETUNREACH ||
+	    error == EPERM;
+}
+
+static void
+listener_readable(struct ev_loop *loop, ev_io *w, int revents)
+{
+	struct listener *l = w->data;
+	struct supervisor *s = l->supervisor;
+	struct sockaddr_storage peer;
+	socklen_t len;
+	int i, fd;
+
+	for (i = 0; i < LISTENER_BATCH; i++) {
+		if (!listener_may_accept(l)) {
+			listeners_update(s);
+			return;
+		}
+		len = sizeof(peer);
+		fd = accept4(l->fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd == -1 && accept_failed_once(errno))
+			continue;
+		if (fd == -1) {
+			if (errno != EAGAIN)
+				listener_exhausted(l, errno);
+			return;
+		}
+		listener_recovered(s);
+		if (l->http)
+			http_accepted(s, fd);
+		else
+			placement_accept(s, l->number, fd, &peer);
+	}
+}
+
+/* The moment is over. */
+static void
+listeners_retry(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	ev_timer_stop(loop, w);
+	listeners_update(w->data);
+}
+
+static struct listener *
+listeners_add(struct supervisor *s, const char *host, uint16_t port, bool http)
+{
+	struct listener *items, *l;
+
+	items = reallocarray(s->listeners.items, s->listeners.count + 1, sizeof(*items));
+	if (items == NULL)
+		return NULL;
+	s->listeners.items = items;
+	l = &items[s->listeners.count];
+	*l = (struct listener){ .supervisor = s, .fd = -1, .http = http, .port = port,
+	    .number = (uint16_t)s->listeners.count };
+	strlcpy(l->host, host, sizeof(l->host));
+	s->listeners.count++;
+	return l;
+}
+
+/* One for each item of `listen`, unless host or port were given on the command line. */
+static int
+listeners_of_clients(struct supervisor *s, char *error, size_t size)
+{
+	struct settings *st = &s->settings, *flags = &s->options.flags;
+	char host[256];
+	uint16_t port;
+	size_t i;
+
+	if (st->listen.count == 0 || flags->has_host || flags->has_port)
+		return listeners_add(s, st->host, (uint16_t)st->port, false) == NULL ? -ENOMEM : 0;
+	for (i = 0; i < st->listen.count; i++) {
+		strlcpy(host, st->host, sizeof(host));
+		port = (uint16_t)st->port;
+		if (listener_parse(st->listen.items[i], host, &port) != 0) {
+			snprintf(error, size, "listen: \"%s\" is not an address with a port",
+			    st->listen.items[i]);
+			return -EINVAL;
+		}
+		if (listeners_add(s, host, port, false) == NULL)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+int
+listeners_open(struct supervisor *s, char *error, size_t size)
+{
+	struct listeners *all = &s->listeners;
+	struct settings *st = &s->settings;
+	size_t i;
+	int rc;
+
+	*all = (struct listeners){ .reserve = open("/dev/null", O_RDONLY | O_CLOEXEC) };
+	ev_init(&all->pause, listeners_retry);
+	all->pause.data = s;
+	strlcpy(error, "no memory for listeners", size);
+	rc = listeners_of_clients(s, error, size);
+	if (rc == 0 && st->http && listeners_add(s, *st->http_host != '\0' ? st->http_host :
+	    st->host, (uint16_t)st->http_port, true) == NULL)
+		rc = -ENOMEM;
+	for (i = 0; rc == 0 && i < all->count; i++) {
+		struct listener *l = &all->items[i];
+		rc = listener_bind(l, error, size);
+		if (rc != 0)
+			return rc;
+		ev_io_init(&l->readable, listener_readable, l->fd, EV_READ);
+		l->readable.data = l;
+	}
+	return rc;
+}
+
+void
+listeners_close(struct supervisor *s, bool http)
+{
+	struct listeners *all = &s->listeners;
+	size_t i;
+
+	for (i = 0; i < all->count; i++) {
+		struct listener *l = &all->items[i];
+		if (l->fd == -1 || (l->http && !http))
+			continue;
+		ev_io_stop(s->loop, &l->readable);
+		close(l->fd);
+		l->fd = -1;
+	}
+}
+
+void
+listeners_free(struct supervisor *s)
+{
+	listeners_close(s, true);
+	ev_timer_stop(s->loop, &s->listeners.pause);
+	if (s->listeners.reserve != -1)
+		close(s->listeners.reserve);
+	free(s->listeners.items);
+	s->listeners = (struct listeners){ .reserve = -1 };
+}
+
+const struct listener *
+listener_first(const struct listeners *all, bool http)
+{
+	size_t i;
+
+	for (i = 0; i < all->count; i++)
+		if (all->items[i].http == http)
+			return &all->items[i];
+	return NULL;
+}

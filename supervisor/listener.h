@@ -1,0 +1,54 @@
+#ifndef SUPERVISOR_LISTENER_H
+#define SUPERVISOR_LISTENER_H
+/*
+ * Listening sockets: bound once, never given away. Accepting stops while no
+ * worker can take a connection, and for a moment when descriptors or memory
+ * are exhausted.
+ */
+#include <ev.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stddef.h>
+
+struct supervisor;
+
+struct listener {
+	struct supervisor *supervisor;
+	int		 fd;
+	uint16_t	 number, port;	/* port: the real one */
+	bool		 http;
+	char		 host[256];	/* as configured */
+	ev_io		 readable;
+};
+
+struct listeners {
+	struct listener	*items;		/* clients' first, then http's */
+	size_t		 count;
+	int		 reserve;	/* a descriptor to give up when there is no other; -1 */
+	ev_timer	 pause;		/* exhausted: accept again when it runs out */
+	ev_tstamp	 exhausted;	/* since when; 0: not */
+};
+
+/*
+ * "host:port", "[v6]:port", ":port", "port"; port -1 is any free one (0).
+ * What is not said is left as it is. 0 or -EINVAL.
+ */
+int listener_parse(const char *text, char host[256], uint16_t *port);
+
+/* Bind everything the settings name. 0; -errno: error is a sentence. */
+int listeners_open(struct supervisor *s, char *error, size_t size);
+void listeners_free(struct supervisor *s);
+
+/* Close those of the clients, or also those of HTTP. */
+void listeners_close(struct supervisor *s, bool http);
+
+/* Something has changed that decides who may accept. */
+void listeners_update(struct supervisor *s);
+
+/* "host:port", with brackets where they belong. Returns text. */
+const char *listener_text(const struct listener *l, char *text, size_t size);
+
+/* The first of its kind, or NULL. */
+const struct listener *listener_first(const struct listeners *all, bool http);
+#endif

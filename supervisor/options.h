@@ -1,0 +1,25 @@
+#ifndef SUPERVISOR_OPTIONS_H
+#define SUPERVISOR_OPTIONS_H
+/* The command line, in the syntax of Go's flag package: -x v, -x=v, --x. */
+#include <stdio.h>
+#include "common/settings.h"
+
+enum action {
+	ACTION_RUN, ACTION_TEST, ACTION_SIGNAL, ACTION_VERSION, ACTION_HELP,
+};
+
+struct options {
+	enum action	 action;
+	const char	*config;	/* -c; NULL: none */
+	const char	*signal;	/* --signal's value */
+	struct settings	 flags;		/* what was given; wins over the file */
+};
+
+/*
+ * Read argv. Strings in *o point into argv. 0; -EINVAL: error has the
+ * sentence for the user, *usage says whether the usage text helps; -ENOMEM.
+ */
+int options_parse(struct options *o, int argc, char **argv, char *error, size_t size, bool *usage);
+void options_free(struct options *o);
+void options_usage(FILE *to);
+#endif

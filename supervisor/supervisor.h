@@ -1,0 +1,77 @@
+#ifndef SUPERVISOR_SUPERVISOR_H
+#define SUPERVISOR_SUPERVISOR_H
+/*
+ * The supervisor's state and the order of its life:
+ *
+ *   CONFIGURING  the config process reads the file
+ *   STARTING     listeners are bound, children start; nobody serves yet
+ *   SERVING
+ *   LAME_DUCK    listeners closed, workers send their clients away
+ *   STOPPING     children are told to end; nobody is replaced
+ */
+#include <ev.h>
+#include "common/settings.h"
+#include "supervisor/fabric.h"
+#include "supervisor/listener.h"
+#include "supervisor/logging.h"
+#include "supervisor/options.h"
+#include "supervisor/placement.h"
+#include "supervisor/process.h"
+
+enum phase {
+	PHASE_CONFIGURING, PHASE_STARTING, PHASE_SERVING, PHASE_LAME_DUCK, PHASE_STOPPING,
+};
+
+#define SUPERVISOR_SIGNALS	6
+
+struct supervisor {
+	struct ev_loop		*loop;
+	struct options		 options;
+	struct settings		 settings;
+	enum phase		 phase;
+	int			 status;		/* what the program will return */
+	bool			 quiet;			/* -t: ends without a word */
+	unsigned		 workers;
+	int			 programs[ROLES];	/* -1 none */
+	int			 documents[ROLES];	/* what each role is told at its start; -1 none */
+	int			 log_file;		/* -1 none */
+	struct log_pipe		 log;			/* our own lines */
+	uint64_t		 incarnations, cids;	/* the last ones given */
+	struct processes	 processes;
+	struct fabric		 fabric;
+	struct placement	 placement;
+	struct listeners	 listeners;
+	ev_signal		 signals[SUPERVISOR_SIGNALS];
+	ev_timer		 stopping;		/* how long children may take to end */
+	bool			 pid_written, ports_written;
+	char			 digest[81];		/* of the configuration */
+};
+
+/* supervisor.c: 0 or -errno with a sentence */
+int supervisor_init(struct supervisor *s, char *error, size_t size);
+void supervisor_free(struct supervisor *s);
+
+/* What happens to processes; called by process.c. */
+int supervisor_receive(struct channel *ch, const struct msg *m, const int *fds);
+void supervisor_process_gone(struct process *p);
+
+/* startup.c */
+void startup_begin(struct supervisor *s);
+int startup_receive(struct process *p, const struct msg *m, const int *fds);
+void startup_process_failed(struct process *p, const char *how);
+void startup_served(struct supervisor *s);	/* a worker serves: the first one opens the doors */
+
+/* shutdown.c */
+/* End in order, with this exit status. */
+void supervisor_stop(struct supervisor *s, int status);
+/* The same after a line that says why, status 1. */
+void supervisor_give_up(struct supervisor *s, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void supervisor_lame_duck(struct supervisor *s);
+/* A process has ended or drained: is it time for the next step? */
+void shutdown_continue(struct supervisor *s);
+
+/* signals.c */
+void signals_start(struct supervisor *s);
+void signals_stop(struct supervisor *s);
+#endif

@@ -1,0 +1,212 @@
+"""How it starts and ends, and what launchers rely on."""
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+
+import harness
+
+
+def program(*args, **kwargs):
+    return subprocess.run([harness.BULKHEAD, *args], capture_output=True, text=True, timeout=30, **kwargs)
+
+
+def test_version_names_the_level_that_is_implemented():
+    for flag in ("-v", "--version"):
+        done = program(flag)
+        assert done.returncode == 0
+        assert re.match(r"nats-server: v2\.15\.2\b", done.stdout)
+        assert "bulkhead" in done.stdout
+
+
+def test_help():
+    done = program("-h")
+    assert done.returncode == 0 and "-p" in done.stdout and "--signal" in done.stdout
+
+
+def test_an_unknown_flag_is_named_and_ends_with_1():
+    done = program("--nope")
+    assert done.returncode == 1 and "-nope" in done.stderr + done.stdout
+
+
+def test_a_bad_value_is_named_and_ends_with_1():
+    done = program("-p", "many")
+    assert done.returncode == 1 and "many" in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize("text,where", [
+    ("port: many\n", ":1:"), ("\n\nprot: 4222\n", "port"), ("max_payload: {\n", ":1:"),
+    ("a: b\nport: [\n", ":1:"), ("authorization { user: a }\n", "authorization")])
+def test_errors_of_the_configuration_say_where(tmp_path, text, where):
+    path = tmp_path / "bad.conf"
+    path.write_text(text)
+    done = program("-c", str(path))
+    assert done.returncode == 1 and where in done.stderr and "bad.conf" in done.stderr
+
+
+def test_a_missing_configuration_file_is_named():
+    done = program("-c", "/does/not/exist.conf")
+    assert done.returncode == 1 and "/does/not/exist.conf" in done.stderr
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_in_order_within_a_second(start, how):
+    server = start(args=["-P", "pid"], config="")
+    client = server.client()
+    kids = server.children()
+    assert len(kids) >= 5
+    began = time.monotonic()
+    assert server.stop(how) == 0
+    assert time.monotonic() - began < (1.0 if not harness.SANITIZED else 10)
+    assert not any(harness.alive(p) for p in kids)
+    assert client.rest() is not None
+    assert not os.path.exists("pid")
+    with pytest.raises(OSError):
+        socket.create_connection(("127.0.0.1", server.port), timeout=5)
+
+
+def test_after_sigkill_nothing_is_left_and_the_next_start_goes_well(start, tmp_path):
+    pid_file = tmp_path / "bulkhead.pid"
+    server = start(args=["-P", str(pid_file)])
+    port, kids = server.port, server.children()
+    assert int(pid_file.read_text()) == server.pid
+    server.kill(signal.SIGKILL)
+    server.process.wait()
+    for pid in kids:
+        harness.until(lambda p=pid: not harness.alive(p), "child ends with its supervisor", 5)
+    assert pid_file.exists()
+    again = start(args=["-P", str(pid_file)], port=port)
+    assert again.port == port and int(pid_file.read_text()) == again.pid
+    assert again.stop() == 0
+    assert not pid_file.exists()
+
+
+def test_a_port_in_use_is_said_and_ends_with_1(start):
+    server = start()
+    done = program("-a", "127.0.0.1", "-p", str(server.port))
+    assert done.returncode == 1
+    assert "address already in use" in done.stderr.lower()
+    assert str(server.port) in done.stderr
+
+
+def test_the_log_has_the_lines_that_tools_wait_for(start):
+    server = start(args=["-m", "-1", "-n", "hal"])
+    log = server.log()
+    for line in (r"\[INF\] Starting nats-server", r"\[INF\]   Version:  ", r"\[INF\]   Name:     hal",
+                 r"\[INF\]   ID:       N[A-Z2-7]{55}", r"\[INF\] Starting http monitor on 127.0.0.1:\d+",
+                 rf"\[INF\] Listening for client connections on 127.0.0.1:{server.port}", r"\[INF\] Server is ready"):
+        assert re.search(line, log), line
+    assert re.match(r"\[\d+\] \d{4}/\d\d/\d\d \d\d:\d\d:\d\d\.\d{6} \[", log)
+    assert server.client().info["server_name"] == "hal"
+    server.stop()
+    assert "Initiating Shutdown" in server.log() and "Server Exiting" in server.log()
+
+
+def test_log_without_time(start):
+    server = start(args=["-T=false"])
+    assert re.match(r"\[\d+\] \[INF\]", server.log())
+
+
+def test_log_reopens_on_sigusr1(start, tmp_path):
+    server = start(config="debug: true\n")
+    moved = server.log_path + ".1"
+    os.rename(server.log_path, moved)
+    server.kill(signal.SIGUSR1)
+    harness.until(lambda: os.path.exists(server.log_path), "a new log file")
+    server.client()
+    server.wait_log("Client connection created")
+
+
+def test_trace_shows_protocol_lines_and_no_secret(start):
+    server = start(args=["-DV"])
+    c = server.client(options={"user": "joe", "pass": "hidden-pass", "auth_token": "hidden-token"})
+    c.send("SUB foo 1\r\nPUB foo 2\r\nhi\r\n")
+    c.message()
+    for text in (r"<<- \[SUB foo 1\]", r"<<- \[PUB foo 2\]", r"<<- MSG_PAYLOAD: \[\"hi\"\]", r"->> \[MSG foo 1 2\]"):
+        server.wait_log(text)
+    assert "hidden" not in server.log()
+
+
+def test_what_a_client_says_cannot_forge_log_lines(start):
+    server = start(args=["-DV"])
+    c = server.client(options={"name": "x\n[1] [FTL] forged\x1b[31m"})
+    c.ping()
+    server.wait_log("CONNECT")
+    assert not re.search(r"^\[1\] \[FTL\] forged", server.log(), re.M) and "\x1b" not in server.log()
+
+
+def test_the_link_nats_server_is_the_only_process_of_that_name(start):
+    link = os.path.join(harness.BUILD, "bin", "nats-server")
+    server = start(exe=link)
+    with open(f"/proc/{server.pid}/comm") as f:
+        assert f.read().strip() == "nats-server"
+    names = sorted(set(server.children().values()))
+    assert names and all(name.startswith("bulkhead-") for name in names)
+
+
+@pytest.mark.parametrize("how", ["pid", "file"])
+def test_signal_by_command_line(start, tmp_path, how):
+    pid_file = tmp_path / "p"
+    server = start(args=["-P", str(pid_file)])
+    target = str(server.pid) if how == "pid" else str(pid_file)
+    assert program("--signal", f"quit={target}").returncode == 0
+    assert server.process.wait(harness.LIMIT) == 0
+
+
+def test_signal_stop_leaves_nothing(start):
+    server = start()
+    kids = server.children()
+    assert program("-sl", f"stop={server.pid}").returncode == 0
+    server.process.wait(harness.LIMIT)
+    for pid in kids:
+        harness.until(lambda p=pid: not harness.alive(p), "child ends", 5)
+
+
+def test_an_unknown_signal_is_refused():
+    done = program("--signal", "foo=1")
+    assert done.returncode == 1 and "foo" in done.stderr
+
+
+def test_several_listeners_and_ipv6(start):
+    config = 'listen: ["127.0.0.1:-1", "[::1]:-1"]\n'
+    server = start(config=config, listen=False)
+    ports = [int(url.rsplit(":", 1)[1]) for url in server.port_data["nats"]]
+    hosts = [url.split("//")[1].rsplit(":", 1)[0].strip("[]") for url in server.port_data["nats"]]
+    assert len(ports) == 2 and "::1" in hosts
+    a = harness.Client(ports[hosts.index("::1")], host="::1")
+    b = harness.Client(ports[1 - hosts.index("::1")])
+    a.send("SUB x 1\r\n")
+    a.ping()
+    b.send("PUB x 2\r\nhi\r\n")
+    assert a.message()[4] == b"hi"
+    assert a.info["client_ip"] == "::1"
+
+
+def test_lame_duck(start):
+    server = start(config='lame_duck_duration: "30s"\nlame_duck_grace_period: "1s"\n')
+    modern = server.client(options={"protocol": 1})
+    modern.ping()
+    old = server.client(options={"protocol": 0})
+    old.ping()
+    server.kill(signal.SIGUSR2)
+    server.wait_log("Entering lame duck mode, stop accepting new clients")
+    assert b'"ldm":true' in modern.rest()
+    assert b"INFO" not in old.rest()
+    assert server.process.wait(60) == 0
+
+
+def test_lame_duck_without_clients_ends_at_once(start):
+    server = start()
+    assert program("--signal", f"ldm={server.pid}").returncode == 0
+    assert server.process.wait(harness.LIMIT) == 0
+
+
+def test_configuration_errors_are_all_reported(tmp_path):
+    path = tmp_path / "two.conf"
+    path.write_text("prot: 1\nmax_paylod: 2\n")
+    done = program("-c", str(path))
+    assert "two.conf:1:" in done.stderr and "two.conf:2:" in done.stderr and "max_payload" in done.stderr

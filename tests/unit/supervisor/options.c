@@ -1,0 +1,147 @@
+#include <check.h>
+#include <errno.h>
+#include <stdlib.h>
+#include "supervisor/options.h"
+
+static int
+parse(struct options *o, char **argv, char *error, bool *usage)
+{
+	int argc = 0;
+
+	while (argv[argc] != NULL)
+		argc++;
+	return options_parse(o, argc, argv, error, 256, usage);
+}
+
+#define ARGS(...)	(char *[]){ (char[]){ "bulkhead" }, __VA_ARGS__, NULL }
+
+static const struct {
+	const char *first, *second, *third;
+	uint64_t port;
+	bool has_port, http, has_http;
+} ports[] = {
+	{ "-p", "4300", NULL,        4300, true, false, false },
+	{ "--port", "4300", NULL,    4300, true, false, false },
+	{ "-p=4300", NULL, NULL,     4300, true, false, false },
+	{ "--p=4300", NULL, NULL,    4300, true, false, false },
+	{ "-p", "-1", NULL,          0, true, false, false },	/* any free one */
+	{ "-p", "0", NULL,           4222, false, false, false },	/* as if not given */
+	{ "-m", "8222", NULL,        4222, false, true, true },
+	{ "-m=-1", NULL, NULL,       4222, false, true, true },
+	{ "-m", "0", NULL,           4222, false, false, true },
+	{ "-D", "-p", "1",           1, true, false, false },
+};
+
+START_TEST(flags_in_gos_syntax)
+{
+	struct options o;
+	char error[256];
+	bool usage;
+
+	ck_assert_int_eq(parse(&o, ARGS((char *)(uintptr_t)ports[_i].first,
+	    (char *)(uintptr_t)ports[_i].second, (char *)(uintptr_t)ports[_i].third), error, &usage), 0);
+	ck_assert_uint_eq(o.flags.port, ports[_i].port);
+	ck_assert_int_eq(o.flags.has_port, ports[_i].has_port);
+	ck_assert_int_eq(o.flags.http, ports[_i].http);
+	ck_assert_int_eq(o.flags.has_http, ports[_i].has_http);
+	ck_assert_int_eq(o.action, ACTION_RUN);
+	options_free(&o);
+}
+END_TEST
+
+START_TEST(every_setting_that_a_flag_has)
+{
+	struct options o;
+	char error[256];
+	bool usage;
+
+	ck_assert_int_eq(parse(&o, ARGS((char[]){ "-a" }, (char[]){ "127.0.0.1" },
+	    (char[]){ "--name=n1" }, (char[]){ "-P" }, (char[]){ "/p" }, (char[]){ "-l" },
+	    (char[]){ "/l" }, (char[]){ "-T=false" }, (char[]){ "-DV" },
+	    (char[]){ "--ports_file_dir" }, (char[]){ "/d" }, (char[]){ "-c" },
+	    (char[]){ "f" }), error, &usage), 0);
+	ck_assert_str_eq(o.flags.host, "127.0.0.1");
+	ck_assert_str_eq(o.flags.server_name, "n1");
+	ck_assert_str_eq(o.flags.pid_file, "/p");
+	ck_assert_str_eq(o.flags.log_file, "/l");
+	ck_assert_str_eq(o.flags.ports_file_dir, "/d");
+	ck_assert(!o.flags.logtime && o.flags.has_logtime);
+	ck_assert(o.flags.debug && o.flags.trace);
+	ck_assert_str_eq(o.config, "f");
+	ck_assert(!o.flags.has_port);	/* what is not given must not win over the file */
+	options_free(&o);
+}
+END_TEST
+
+static const struct {
+	const char *first, *second, *error;
+	bool usage;
+} wrong[] = {
+	{ "-nope", NULL,       "flag provided but not defined: -nope", true },
+	{ "--nope=1", NULL,    "flag provided but not defined: -nope", true },
+	{ "-p", NULL,          "flag needs an argument: -p", true },
+	{ "-p", "x",           "invalid value \"x\" for flag -p: parse error", true },
+	{ "-p", "65536",       "invalid value \"65536\" for flag -p: parse error", true },
+	{ "-p", "-2",          "invalid value \"-2\" for flag -p: parse error", true },
+	{ "-T=x", NULL,        "invalid boolean value \"x\" for flag -T: parse error", true },
+	{ "-js", NULL,         "flag -js is not supported by this version", true },
+	{ "---p", "1",         "bad flag syntax: ---p", true },
+	{ "stray", NULL,       "unrecognized command: \"stray\"", false },
+	{ "--", "stray",       "unrecognized command: \"stray\"", false },
+	{ "-D", "true",        "unrecognized command: \"true\"", false },	/* a switch takes no next word */
+	{ "-t", NULL,          "must specify [-c, --config] option to check configuration file syntax", false },
+};
+
+START_TEST(mistakes_are_named)
+{
+	struct options o;
+	char error[256];
+	bool usage;
+
+	ck_assert_int_eq(parse(&o, ARGS((char *)(uintptr_t)wrong[_i].first,
+	    (char *)(uintptr_t)wrong[_i].second), error, &usage), -EINVAL);
+	ck_assert_str_eq(error, wrong[_i].error);
+	ck_assert_int_eq(usage, wrong[_i].usage);
+}
+END_TEST
+
+static const struct { const char *first, *second; enum action action; } actions[] = {
+	{ "-v", NULL, ACTION_VERSION }, { "--version", NULL, ACTION_VERSION },
+	{ "version", NULL, ACTION_VERSION }, { "-h", NULL, ACTION_HELP },
+	{ "help", NULL, ACTION_HELP }, { "--signal", "ldm=1", ACTION_SIGNAL },
+	{ "-sl=quit", NULL, ACTION_SIGNAL }, { "-D", "version", ACTION_VERSION },
+	{ "-v=false", NULL, ACTION_RUN },
+};
+
+START_TEST(what_is_to_be_done)
+{
+	struct options o;
+	char error[256];
+	bool usage;
+
+	ck_assert_int_eq(parse(&o, ARGS((char *)(uintptr_t)actions[_i].first,
+	    (char *)(uintptr_t)actions[_i].second), error, &usage), 0);
+	ck_assert_int_eq(o.action, actions[_i].action);
+	options_free(&o);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("options");
+	TCase *c = tcase_create("options");
+	SRunner *r;
+	int failed;
+
+	tcase_add_loop_test(c, flags_in_gos_syntax, 0, sizeof(ports) / sizeof(ports[0]));
+	tcase_add_test(c, every_setting_that_a_flag_has);
+	tcase_add_loop_test(c, mistakes_are_named, 0, sizeof(wrong) / sizeof(wrong[0]));
+	tcase_add_loop_test(c, what_is_to_be_done, 0, sizeof(actions) / sizeof(actions[0]));
+	suite_add_tcase(s, c);
+	r = srunner_create(s);
+	srunner_run_all(r, CK_NORMAL);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,91 @@
+#include <stdlib.h>
+#include "common/log.h"
+#include "worker/ping.h"
+#include "worker/trace.h"
+#include "worker/worker.h"
+
+#define FIRST_PING	2.0	/* seconds after CONNECT, at most; and up to a fifth more */
+#define RTT_AGE		3600.0	/* seconds after which the round trip is measured anew */
+
+static void
+ping_set(struct client *c, double after)
+{
+	ev_timer_stop(c->worker->loop, &c->ping);
+	ev_timer_set(&c->ping, after, 0);
+	ev_timer_start(c->worker->loop, &c->ping);
+}
+
+static void
+ping_due(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct client		*c = timer->data;
+	const struct settings	*s = c->worker->settings;
+	ev_tstamp		 now = ev_now(loop);
+
+	client_debug(c, "Client Ping Timer");
+	if (now - c->heard < s->ping_interval && now - c->pinged <= RTT_AGE)
+		client_debug(c, "Delaying PING due to remote client data or ping %.0fs ago", now - c->heard);
+	else if (c->pings >= s->ping_max) {
+		client_debug(c, "Stale Client Connection - Closing");
+		client_say(c, BYTES("-ERR 'Stale Connection'\r\n"));
+		counter_add(&c->worker->head->stale_connections, 1);
+		client_close(c, CLOSE_STALE);
+		return;
+	} else {
+		c->pings++;
+		c->pinged = ev_time();
+		client_say(c, BYTES("PING\r\n"));
+	}
+	if (c->state == CLIENT_OPEN)
+		ping_set(c, s->ping_interval);
+}
+
+void
+ping_init(struct client *c)
+{
+	ev_timer_init(&c->ping, ping_due, 0, 0);
+	c->ping.data = c;
+}
+
+void
+ping_begin(struct client *c)
+{
+	ping_set(c, c->worker->settings->ping_interval);
+}
+
+void
+ping_soon(struct client *c)
+{
+	double	 after = c->worker->settings->ping_interval;
+
+	if (after > FIRST_PING)
+		after = FIRST_PING;
+	ping_set(c, after + after / 5 * (arc4random_uniform(1000) / 1000.0));
+}
+
+void
+ping_connected(struct client *c)
+{
+	struct connection_record	*r = client_record(c);
+	uint64_t			 start = atomic_load_explicit(&r->start, memory_order_relaxed);
+	uint64_t			 now = (uint64_t)(ev_time() * 1e6);
+
+	atomic_store_explicit(&r->rtt, now > start ? now - start : 1, memory_order_relaxed);
+}
+
+void
+ping_answered(struct client *c)
+{
+	double	 took = ev_time() - c->pinged;
+
+	if (c->pings > 0 && took >= 0)
+		atomic_store_explicit(&client_record(c)->rtt, (uint64_t)(took * 1e6) + 1,
+		    memory_order_relaxed);
+	c->pings = 0;
+}
+
+void
+ping_end(struct client *c)
+{
+	ev_timer_stop(c->worker->loop, &c->ping);
+}

@@ -1,0 +1,24 @@
+#ifndef WORKER_SESSION_H
+#define WORKER_SESSION_H
+/*
+ * What a client says and what it is answered: the operations of the client
+ * protocol (bulkhead-protocol(7)).
+ */
+#include "worker/client.h"
+
+/* Around all that one read or resumption brings. */
+void session_begin(struct client *c);
+void session_end(struct client *c);
+
+/*
+ * Handle data[0..len), which may be read INPUT_SLACK bytes beyond its end.
+ * How many bytes of it are done with: less than len if the rest is no whole
+ * line or message, or the client was stopped or closed.
+ */
+size_t session_run(struct client *c, const char *data, size_t len);
+
+/* c->incoming is complete: publish it. It stays if that has to wait. */
+void session_incoming(struct client *c);
+/* More of it came: is it still plausible? */
+void session_look_incoming(struct client *c);
+#endif

@@ -1,0 +1,196 @@
+#include <stdio.h>
+#include <string.h>
+#include "common/log.h"
+#include "worker/client.h"
+#include "worker/sids.h"
+#include "worker/slow.h"
+#include "worker/trace.h"
+#include "worker/worker.h"
+
+void
+slow_mark(struct client *c)
+{
+	struct worker	*w = c->worker;
+
+	if (c->state != CLIENT_OPEN)
+		c->mark = 0;
+	else if ((c->flags & (CLIENT_WRITES | CLIENT_HEAVY)) != 0 || w->slow_limit < WORKER_EARLY)
+		c->mark = w->slow_limit;
+	else
+		c->mark = WORKER_EARLY;
+}
+
+static bool
+slow_lives(const struct client *c)
+{
+	return ev_now(c->worker->loop) - c->drained < SLOW_ALIVE;
+}
+
+/*
+ * A full socket is reported writable only when a good part of it is free,
+ * which may be megabytes; it takes something long before.
+ */
+static bool
+slow_worth_a_try(const struct client *c)
+{
+	return c->out.pending >= c->worker->slow_limit &&
+	    ev_now(c->worker->loop) - c->tried >= SLOW_TRY;
+}
+
+enum delivery
+slow_look(struct client *c, struct subscription *sub)
+{
+	struct worker	*w = c->worker;
+
+	if ((c->flags & CLIENT_HEAVY) == 0 && ((c->flags & CLIENT_WRITES) == 0 || slow_worth_a_try(c))) {
+		c->flags |= CLIENT_HEAVY;
+		c->next_heavy = w->heavy;
+		w->heavy = c;
+		slow_mark(c);
+	}
+	if (c->out.pending < w->slow_limit)
+		return DELIVERED;
+	c->flags |= CLIENT_SLOW;
+	if (w->settings->no_fast_producer_stall)
+		return DELIVERY_REFUSED;
+	return slow_lives(c) ? DELIVERED_SLOWLY : DELIVERED;
+}
+
+static void
+slow_record(struct client *c, const struct subscription *sub, enum close_reason reason,
+    const char *subject, uint64_t lost)
+{
+	struct worker			*w = c->worker;
+	uint64_t			 n = atomic_load_explicit(&w->head->slow_next, memory_order_relaxed);
+	struct slow_record		*s = &w->head->slow[n % TABLES_SLOW];
+	const struct connection_record	*r = client_record(c);
+	uint32_t			 sequence;
+
+	sequence = atomic_load_explicit(&s->sequence, memory_order_relaxed);
+	atomic_store_explicit(&s->sequence, sequence | 1, memory_order_relaxed);
+	atomic_thread_fence(memory_order_release);
+	s->reason = reason == CLOSE_SLOW_DEADLINE;
+	s->cid = c->cid;
+	s->when = worker_microseconds(w);
+	s->pending = c->out.pending;
+	s->lost = lost;
+	s->account = c->account;
+	snprintf(s->address, sizeof(s->address), "%s:%u", r->host, r->port);
+	snprintf(s->name, sizeof(s->name), "%s", r->name);
+	snprintf(s->subject, sizeof(s->subject), "%s", subject);
+	atomic_store_explicit(&s->sequence, (sequence | 1) + 1, memory_order_release);
+	atomic_store_explicit(&w->head->slow_next, n + 1, memory_order_relaxed);
+}
+
+/* Seconds as the 2.x server prints them: 10s, 1.5s, 250ms. */
+static const char *
+slow_seconds(char *text, size_t size, double seconds)
+{
+	if (seconds >= 1)
+		snprintf(text, size, "%.9gs", seconds);
+	else
+		snprintf(text, size, "%.9gms", seconds * 1000);
+	return text;
+}
+
+void
+slow_cut(struct client *c, const struct subscription *sub, enum close_reason reason)
+{
+	struct worker	*w = c->worker;
+	uint32_t	 slot = sub == NULL ? c->first : (uint32_t)(sub - broker_subscription(w->broker, 0));
+	uint64_t	 lost = c->out.messages - c->out.sent;
+	char		 subject[128] = "", prefix[CLIENT_PREFIX], what[160], seconds[32];
+	struct bytes	 queue, sid = { "", 0 };
+	size_t		 len;
+
+	if (c->state != CLIENT_OPEN)
+		return;
+	if (slot != 0) {
+		len = broker_subject(w->broker, slot, subject, sizeof(subject) - 1, &queue);
+		subject[len < sizeof(subject) - 1 ? len : sizeof(subject) - 1] = '\0';
+		sid = sid_of(w, broker_subscription(w->broker, slot));
+	}
+	if (reason == CLOSE_SLOW_DEADLINE)
+		snprintf(what, sizeof(what), "WriteDeadline of %s exceeded with %u chunks of %llu total bytes.",
+		    slow_seconds(seconds, sizeof(seconds), w->settings->write_deadline),
+		    output_pieces(&c->out), (unsigned long long)c->out.pending);
+	else
+		snprintf(what, sizeof(what), "MaxPending of %llu Exceeded",
+		    (unsigned long long)w->settings->max_pending);
+	log_limited(LOG_INFO, "slow consumers",
+	    "%sSlow Consumer Detected: %s (account %s, subscription to \"%s\" sid %.*s, %llu bytes pending, %llu messages lost)",
+	    client_prefix(c, prefix), what, account_name(c->account), subject,
+	    (int)(sid.len < 64 ? sid.len : 64), sid.data,
+	    (unsigned long long)c->out.pending, (unsigned long long)lost);
+	slow_record(c, sub, reason, subject, lost);
+	counter_add(&w->head->slow_consumers, 1);
+	counter_add(reason == CLOSE_SLOW_DEADLINE ? &w->head->slow_deadline : &w->head->slow_pending, 1);
+	client_close(c, reason);
+}
+
+void
+slow_write_over(struct client *c)
+{
+	if (c->state == CLIENT_OPEN)
+		slow_cut(c, NULL, CLOSE_SLOW_DEADLINE);
+}
+
+/*
+ * A subscriber of our own is known to be slow while the message is delivered;
+ * one at another worker tells some time later. A publisher that is told from
+ * afar is therefore let go bit by bit: after each allowance it waits for as
+ * long as the answer to it may take.
+ */
+void
+worker_pace(void *program, uint32_t connection, uint64_t cid)
+{
+	struct worker	*w = program;
+	struct client	*c = connection < w->top ? w->clients[connection] : NULL;
+
+	if (c == NULL || c->cid != cid || c->state != CLIENT_OPEN)
+		return;
+	if (w->reading != c)
+		c->settle_until = ev_now(w->loop) + SLOW_SETTLED;
+	if ((c->flags & CLIENT_PACE) != 0)
+		return;
+	c->flags |= CLIENT_PACE;
+	counter_add(&w->head->stalled, 1);
+	/* One that waits for a lane would go on as soon as there is room. */
+	if (c->stop == CLIENT_BLOCKED || (c->stop == CLIENT_READS && c->allowance == 0))
+		client_stop(c, CLIENT_PACED);
+}
+
+void
+slow_allowance(struct client *c, size_t used)
+{
+	if (used < c->allowance) {
+		c->allowance -= (uint32_t)used;
+		return;
+	}
+	c->allowance = 0;
+	if (c->state != CLIENT_OPEN || c->stop != CLIENT_READS)
+		return;
+	if ((c->flags & CLIENT_PACE) != 0)
+		client_stop(c, CLIENT_PACED);
+	else if (ev_now(c->worker->loop) < c->settle_until)
+		client_stop(c, CLIENT_SETTLES);
+}
+
+void
+slow_pace_over(struct client *c)
+{
+	c->flags &= ~(uint32_t)CLIENT_PACE;
+	c->allowance = SLOW_ALLOWANCE;
+	client_resume(c);
+}
+
+void
+slow_settle_over(struct client *c)
+{
+	if ((c->flags & CLIENT_PACE) != 0) {
+		client_stop(c, CLIENT_PACED);
+		return;
+	}
+	c->allowance = SLOW_ALLOWANCE;
+	client_resume(c);
+}

@@ -1,0 +1,34 @@
+#ifndef WORKER_TRACE_H
+#define WORKER_TRACE_H
+/* What the log says of a client, as the 2.x server words it. */
+#include "common/bytes.h"
+#include "nats/parser.h"
+#include "worker/client.h"
+
+#define CLIENT_PREFIX	192
+
+/* `127.0.0.1:51234 - cid:7 - `, after CONNECT `... - "v1.2:py:name" - `. Returns text. */
+const char *client_prefix(const struct client *c, char text[CLIENT_PREFIX]);
+
+#define client_debug(c, format, ...) do {				\
+	char prefix_[CLIENT_PREFIX];					\
+	if (log_debugs())						\
+		log_line(LOG_DEBUG, "%s" format, client_prefix((c), prefix_), ##__VA_ARGS__); \
+} while (0)
+
+/* A line at error level that the client's behaviour caused. */
+#define client_error(c, format, ...) do {				\
+	char prefix_[CLIENT_PREFIX];					\
+	log_limited(LOG_ERROR, "clients' errors", "%s" format,		\
+	    client_prefix((c), prefix_), ##__VA_ARGS__);		\
+} while (0)
+
+/* Only when log_traces(): */
+
+/* A control line that came in; secrets of a CONNECT are left out. */
+void trace_line(const struct client *c, const struct nats_line *l, struct bytes text);
+void trace_payload(const struct client *c, const char *direction, struct bytes body);
+void trace_delivery(const struct client *c, struct bytes subject, struct bytes sid,
+    struct bytes reply, uint32_t header, struct bytes body);
+void trace_said(const struct client *c, struct bytes line);
+#endif

@@ -1,0 +1,397 @@
+#include <sys/epoll.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "common/log.h"
+#include "worker/client.h"
+#include "worker/fabric.h"
+#include "worker/input.h"
+#include "worker/lame_duck.h"
+#include "worker/session.h"
+#include "worker/sids.h"
+#include "worker/slow.h"
+#include "worker/worker.h"
+
+#define DRAIN_BUDGET	(256u << 10)	/* bytes taken from each lane in one turn */
+#define CIDS_A_MESSAGE	1024u		/* messages.def: closed */
+
+int
+worker_send(struct worker *w, const struct msg *m)
+{
+	int	 rc = channel_send(&w->child->supervisor, m, NULL);
+
+	if (rc != 0 && rc != -EPIPE)
+		log_limited(LOG_WARN, "messages to the supervisor", "%s: %s", msg_name(m->type), strerror(-rc));
+	return 0;
+}
+
+uint64_t
+worker_microseconds(const struct worker *w)
+{
+	return (uint64_t)(ev_now(w->loop) * 1e6);
+}
+
+const char *
+account_name(uint32_t account)
+{
+	return account == ACCOUNT_SYSTEM ? "$SYS" : "$G";
+}
+
+/* ---- the supervisor's messages */
+
+int
+worker_receive(struct channel *ch, const struct msg *m, const int *fds)
+{
+	struct child	*child = ch->owner;
+	struct worker	*w = child->program;
+
+	switch (m->type) {
+	case MSG_connection:
+		if (w->broker == NULL || w->stopping) {
+			close(fds[0]);
+			return w->stopping ? 0 : -EPROTO;
+		}
+		client_new(w, &m->u.connection, fds[0]);
+		return 0;
+	case MSG_lame_duck:
+		return lame_duck_begin(w);
+	default:
+		return fabric_receive(w, m, fds);
+	}
+}
+
+/* ---- the end of a turn */
+
+static void
+touched_flush(struct worker *w)
+{
+	struct client	*c;
+
+	while ((c = w->touched) != NULL) {
+		w->touched = c->next_touched;
+		c->flags &= ~(uint32_t)CLIENT_TOUCHED;
+		if (c->state == CLIENT_OPEN && (c->flags & CLIENT_WRITES) == 0)
+			client_flush(c);
+		else if (c->state == CLIENT_OPEN)
+			client_account(c);
+	}
+}
+
+/* `taken` comes before the first byte: if it cannot be sent now, INFO waits too. */
+static void
+fresh_open(struct worker *w)
+{
+	struct msg	 m = { .type = MSG_taken, .u.taken.cid = w->taken };
+	struct client	*c;
+
+	if (w->taken != 0) {
+		worker_send(w, &m);
+		w->taken = 0;
+	}
+	if (w->child->supervisor.queued > 0)
+		return;			/* the loop turns when it has gone out */
+	while ((c = TAILQ_FIRST(&w->fresh)) != NULL)
+		client_open(c);
+}
+
+static void
+closed_tell(struct worker *w)
+{
+	struct msg	 m = { .type = MSG_closed };
+	uint32_t	 n;
+
+	for (uint32_t i = 0; i < w->nclosed; i += n) {
+		n = w->nclosed - i < CIDS_A_MESSAGE ? w->nclosed - i : CIDS_A_MESSAGE;
+		m.u.closed.cids = (struct numbers){ .count = n, .own = w->closed + i };
+		worker_send(w, &m);
+	}
+	w->nclosed = 0;
+	if (w->closed_room > CIDS_A_MESSAGE) {
+		free(w->closed);
+		w->closed = NULL;
+		w->closed_room = 0;
+	}
+}
+
+static void
+list_resume(struct client_list *list)
+{
+	struct client_list	 all = TAILQ_HEAD_INITIALIZER(all);
+	struct client		*c;
+
+	/* Those that stop again go to the end of the list, and are not met again. */
+	TAILQ_CONCAT(&all, list, entry);
+	TAILQ_FOREACH(c, &all, entry)
+		c->list = &all;
+	while ((c = TAILQ_FIRST(&all)) != NULL)
+		client_resume(c);
+}
+
+static void
+paced_resume(struct client_list *list)
+{
+	struct client_list	 all = TAILQ_HEAD_INITIALIZER(all);
+	struct client		*c;
+
+	TAILQ_CONCAT(&all, list, entry);
+	TAILQ_FOREACH(c, &all, entry)
+		c->list = &all;
+	while ((c = TAILQ_FIRST(&all)) != NULL)
+		slow_pace_over(c);
+}
+
+/* Those who waited for a lane or for a slow subscriber go on. */
+static void
+stopped_resume(struct worker *w)
+{
+	if (w->unblocked) {
+		w->unblocked = false;
+		list_resume(&w->blocked);
+	}
+	if (w->caught_up) {
+		w->caught_up = false;
+		paced_resume(&w->paced.waiting);
+	}
+}
+
+static void
+counters_tell(struct worker *w)
+{
+	if (w->out_msgs == 0)
+		return;
+	if (!ev_is_active(&w->trim))
+		ev_timer_again(w->loop, &w->trim);
+	counter_add(&w->head->out_msgs, w->out_msgs);
+	counter_add(&w->head->out_bytes, w->out_bytes);
+	w->out_msgs = w->out_bytes = 0;
+}
+
+static void
+lane_timeout_set(struct worker *w)
+{
+	double	 seconds = broker_timeout(w->broker);
+
+	ev_timer_stop(w->loop, &w->lane_timeout);
+	if (seconds > 0) {
+		ev_timer_set(&w->lane_timeout, seconds, 0);
+		ev_timer_start(w->loop, &w->lane_timeout);
+	}
+}
+
+/* The loop is to turn again at once, or may sleep. */
+static void
+busy_set(struct worker *w, bool busy)
+{
+	if (busy && !ev_is_active(&w->busy))
+		ev_idle_start(w->loop, &w->busy);
+	else if (!busy && ev_is_active(&w->busy))
+		ev_idle_stop(w->loop, &w->busy);
+}
+
+void
+worker_turn_end(struct worker *w)
+{
+	bool	 busy;
+
+	w->last_readers = w->readers;
+	w->readers = 0;
+	if (w->broker == NULL)
+		return;
+	broker_flush(w->broker);
+	stopped_resume(w);
+	fresh_open(w);
+	clients_flush_heavy(w);
+	touched_flush(w);
+	busy = clients_reap(w);
+	closed_tell(w);
+	lame_duck_look(w);
+	fabric_look(w);
+	counters_tell(w);
+	broker_flush(w->broker);
+	lane_timeout_set(w);
+	busy = busy || w->more || w->unblocked || w->caught_up || w->touched != NULL ||
+	    !TAILQ_EMPTY(&w->closing);
+	busy_set(w, busy || !broker_sleep(w->broker));
+	if (w->stopping && w->open == 0)
+		ev_break(w->loop, EVBREAK_ALL);
+}
+
+void
+worker_turn_begin(struct worker *w)
+{
+	if (w->broker == NULL)
+		return;
+	broker_wake(w->broker);
+	w->more = broker_drain(w->broker, DRAIN_BUDGET);
+	clients_flush_heavy(w);
+}
+
+static void
+turn_end(struct ev_loop *loop, ev_prepare *p, int events)
+{
+	worker_turn_end(p->data);
+}
+
+static void
+turn_begin(struct ev_loop *loop, ev_check *c, int events)
+{
+	worker_turn_begin(c->data);
+}
+
+static void
+keep_turning(struct ev_loop *loop, ev_idle *i, int events)
+{
+}
+
+static void
+lane_timeout(struct ev_loop *loop, ev_timer *t, int events)
+{
+	/* the turn itself is what was waited for */
+}
+
+static void
+trim(struct ev_loop *loop, ev_timer *t, int events)
+{
+	struct worker	*w = t->data;
+
+	if (!output_pool_trim(&w->pool))
+		ev_timer_stop(loop, t);
+}
+
+/* A peer wrote its eventfd; that the loop turns is all that matters. */
+static void
+woken(struct ev_loop *loop, ev_io *io, int events)
+{
+	struct epoll_event	 ev[PARTICIPANTS];
+
+	(void)epoll_wait(io->fd, ev, PARTICIPANTS, 0);
+}
+
+/* ---- the end */
+
+static void
+last_moment(struct ev_loop *loop, ev_timer *t, int events)
+{
+	ev_break(loop, EVBREAK_ALL);
+}
+
+void
+worker_stop(struct child *child)
+{
+	struct worker	*w = child->program;
+
+	if (w->stopping)
+		return;
+	w->stopping = true;
+	for (uint32_t i = 0; i < w->top; i++)
+		if (w->clients[i] != NULL)
+			client_close(w->clients[i], CLOSE_SHUTDOWN);
+	ev_timer_set(&w->last_moment, WORKER_LAST_MOMENT, 0);
+	ev_timer_start(w->loop, &w->last_moment);
+	if (w->broker == NULL)
+		ev_break(w->loop, EVBREAK_ALL);
+}
+
+/* ---- its beginning and end */
+
+/* client_advertise: "host:port" or "host". */
+static int
+advertise_init(struct worker *w)
+{
+	const char	*text = w->settings->client_advertise, *colon = strrchr(text, ':');
+	size_t		 len = strlen(text);
+
+	w->info_port = (uint16_t)w->settings->port;
+	if (len == 0)
+		return 0;
+	if (colon != NULL && colon[1] != '\0' && colon[strspn(colon + 1, "0123456789") + 1] == '\0') {
+		w->info_port = (uint16_t)strtoul(colon + 1, NULL, 10);
+		len = (size_t)(colon - text);
+	}
+	if (len >= 2 && text[0] == '[' && text[len - 1] == ']') {
+		text++;
+		len -= 2;
+	}
+	w->info_host = strndup(text, len);
+	return w->info_host == NULL ? -ENOMEM : 0;
+}
+
+static void
+watchers_init(struct worker *w)
+{
+	ev_io_init(&w->woken, woken, w->wakes, EV_READ);
+	ev_set_priority(&w->woken, EV_MAXPRI);
+	ev_io_start(w->loop, &w->woken);
+	ev_prepare_init(&w->turn_end, turn_end);
+	w->turn_end.data = w;
+	ev_prepare_start(w->loop, &w->turn_end);
+	ev_check_init(&w->turn_begin, turn_begin);
+	ev_set_priority(&w->turn_begin, EV_MAXPRI - 1);	/* behind the supervisor, before clients */
+	w->turn_begin.data = w;
+	ev_check_start(w->loop, &w->turn_begin);
+	ev_idle_init(&w->busy, keep_turning);
+	ev_timer_init(&w->lane_timeout, lane_timeout, 0, 0);
+	ev_timer_init(&w->trim, trim, WORKER_TRIM, WORKER_TRIM);
+	w->trim.data = w;
+	ev_timer_init(&w->last_moment, last_moment, 0, 0);
+	deadlines_init(&w->writing, w->loop, w->settings->write_deadline, true, slow_write_over);
+	deadlines_init(&w->paced, w->loop, SLOW_PACE, false, slow_pace_over);
+	deadlines_init(&w->settling, w->loop, SLOW_SETTLE, false, slow_settle_over);
+	deadlines_init(&w->lingering, w->loop, CLIENT_LINGER, false, client_hang_up);
+}
+
+int
+worker_init(struct worker *w, struct child *child)
+{
+	int	 rc;
+
+	*w = (struct worker){ .child = child, .loop = child->loop, .settings = &child->settings };
+	w->slow_limit = w->settings->max_pending / 4 * 3;
+	TAILQ_INIT(&w->fresh);
+	TAILQ_INIT(&w->blocked);
+	TAILQ_INIT(&w->dropping);
+	TAILQ_INIT(&w->closing);
+	RB_INIT(&w->long_sids);
+	output_pool_init(&w->pool);
+	if ((rc = input_init(w)) != 0 || (rc = advertise_init(w)) != 0)
+		return rc;
+	if ((w->wakes = epoll_create1(EPOLL_CLOEXEC)) == -1)
+		return -errno;
+	watchers_init(w);
+	child->stop = worker_stop;
+	return 0;
+}
+
+static void
+watchers_stop(struct worker *w)
+{
+	ev_io_stop(w->loop, &w->woken);
+	ev_prepare_stop(w->loop, &w->turn_end);
+	ev_check_stop(w->loop, &w->turn_begin);
+	ev_idle_stop(w->loop, &w->busy);
+	ev_timer_stop(w->loop, &w->lane_timeout);
+	ev_timer_stop(w->loop, &w->last_moment);
+	ev_timer_stop(w->loop, &w->trim);
+	deadlines_stop(&w->writing);
+	deadlines_stop(&w->paced);
+	deadlines_stop(&w->settling);
+	deadlines_stop(&w->lingering);
+}
+
+void
+worker_free(struct worker *w)
+{
+	clients_free(w);
+	watchers_stop(w);
+	lame_duck_free(w);
+	sids_free(w);
+	fabric_free(w);
+	output_pool_free(&w->pool);
+	free(w->clients);
+	free(w->free_slots);
+	free(w->closed);
+	free(w->info_host);
+	free(w->buffer);
+	close(w->wakes);
+}
