@@ -125,7 +125,10 @@ $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(ARCHIVES)
 deps:
 	sh contrib/deps.sh
 
-run: all
+JOBS	?= $(shell nproc)
+
+run:
+	$(MAKE) -j$(JOBS) all
 	$(BUILD)/bin/bulkhead
 
 unit: $(UNIT)
@@ -133,24 +136,24 @@ fuzzers: $(FUZZERS)
 benches: $(BENCHES)
 
 # One test: make check T=ring
-check: all
-	$(MAKE) unit $(if $(shell command -v clang),fuzzers)
+check:
+	$(MAKE) -j$(JOBS) all unit $$(command -v clang >/dev/null && echo fuzzers)
 	python3 tests/run.py $(BUILD) $(if $(T),--only $(T) unit integration interop fault)
 
-check-long: all
-	$(MAKE) unit $(if $(shell command -v clang),fuzzers)
+check-long:
+	$(MAKE) -j$(JOBS) all unit $$(command -v clang >/dev/null && echo fuzzers)
 	python3 tests/run.py $(BUILD) --long --seconds 300
 
 asan:
-	$(MAKE) SANITIZE=address,undefined BUILD=build/asan all unit
+	$(MAKE) -j$(JOBS) SANITIZE=address,undefined BUILD=build/asan all unit
 	python3 tests/run.py build/asan unit integration fault
 
 fuzz:
-	$(MAKE) fuzzers
+	$(MAKE) -j$(JOBS) fuzzers
 	python3 tests/run.py $(BUILD) fuzz --seconds $(SECONDS) $(if $(T),--only $(T))
 
-bench: all
-	$(MAKE) benches
+bench:
+	$(MAKE) -j$(JOBS) all benches
 	python3 tests/bench/compare.py $(BUILD) $(T)
 
 lint:
@@ -177,6 +180,7 @@ clean:
 
 # `make -j deps run`: nothing is built before deps is done.
 ifneq ($(filter deps,$(MAKECMDGOALS)),)
+run check check-long bench fuzz asan: | deps
 $(foreach d,$(FOLDERS),$(call objects,$(d))): | deps
 endif
 

@@ -89,15 +89,17 @@ void broker_free(struct broker *b);
 
 /* ---- peers */
 
-/* Our lane to a peer that is about to join. Takes over what lane holds. wake_peer: eventfd, ours to close.
- * Both are consumed also on error. Replaces an older incarnation. 0; -EINVAL, -EEXIST, -ENOMEM. */
-int broker_add_lane(struct broker *b, unsigned peer, uint64_t incarnation, const struct lane *lane, int wake_peer);
+/* Our lane to a peer that is about to join. Takes over what lane holds. wake_peer: eventfd,
+ * ours to close. Both are consumed also on error. Replaces an older incarnation. 0; -EINVAL, -EEXIST, -ENOMEM. */
+int broker_add_lane(struct broker *b, unsigned peer, uint64_t incarnation, const struct lane *lane,
+    int wake_peer);
 /* The peer's partition and lane segment. From now on it is asked for interest. Both are
  * consumed also on error. 0; -ESRCH no such lane; -EALREADY; -errno of lane_attach(). */
 int broker_add_peer(struct broker *b, unsigned peer, uint64_t incarnation,
     const struct segment *partition, int lane_fd);
 /* Its compacted partition, consumed; the old one is unmapped. 0 or -ESRCH. */
-int broker_replace_partition(struct broker *b, unsigned peer, uint64_t incarnation, const struct segment *partition);
+int broker_replace_partition(struct broker *b, unsigned peer, uint64_t incarnation,
+    const struct segment *partition);
 /* It died: forget everything of it. Unknown or older incarnations are ignored. */
 void broker_remove_peer(struct broker *b, unsigned peer, uint64_t incarnation);
 

@@ -37,7 +37,7 @@ for header in $(git ls-files '*.h'); do
 done
 
 for name in $(sed -n 's/^SETTING([a-z]*, *\([a-z_]*\),.*/\1/p' common/settings.def); do
-	[ "$name" = server_id ] && continue
+	case $name in server_id | config_digest) continue ;; esac
 	grep -q "$name" man/bulkhead.conf.5 2>/dev/null || complain "man/bulkhead.conf.5: does not mention $name"
 done
 for name in $(sed -n 's/^MESSAGE(\([a-z_]*\),.*/\1/p' common/messages.def); do

@@ -89,7 +89,7 @@ function value(kind, v) {
 	sub(/^[^"]*("[^"]*"[^"]*,[^"]*)?"/, "", help); sub(/"\)$/, "", help)
 	sub(/^SETTING\(/, "", line)
 	split(line, part, /, */)
-	if (part[2] == "server_id")
+	if (part[2] == "server_id" || part[2] == "config_digest")
 		next
 	n++
 	name[n] = part[2]; kind[n] = part[1]; text[n] = help

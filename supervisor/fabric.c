@@ -356,7 +356,20 @@ fabric_serve_if_joined(struct supervisor *s, unsigned slot)
 	ev_timer_stop(s->loop, &x->patience);
 	x->serving = true;
 	placement_serve(s, slot);
-	startup_served(s);
+	startup_served_if_ready(s);
+}
+
+bool
+fabric_serves(const struct fabric *f)
+{
+	unsigned i, serving = 0;
+
+	for (i = 0; i < PARTICIPANTS; i++) {
+		if (f->participants[i].process != NULL && !f->participants[i].serving)
+			return false;
+		serving += f->participants[i].serving;
+	}
+	return serving > 0;
 }
 
 static void

@@ -63,6 +63,9 @@ int fabric_receive(struct process *p, const struct msg *m);
 /* A worker has died. */
 void fabric_leave(struct process *p);
 
+/* Do all that joined serve, and are there any? */
+bool fabric_serves(const struct fabric *f);
+
 /* A new system process: it is told of everybody. */
 void fabric_tell_system(struct supervisor *s);
 #endif

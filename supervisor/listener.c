@@ -13,7 +13,7 @@
 #include "supervisor/supervisor.h"
 
 #define LISTENER_BACKLOG	4096
-#define LISTENER_BATCH		64	/* accepted in one loop turn */
+#define LISTENER_BATCH		64	/* accepted in one loop turn, at most */
 #define LISTENER_PAUSE		0.05	/* seconds without accepting when exhausted */
 #define LISTENER_SHED		1.0	/* exhausted for so long: close who waits */
 
@@ -264,6 +264,11 @@ accept_failed_once(int error)
 	    error == EPERM;
 }
 
+/*
+ * An accept() that finds nobody costs nearly as much as one that does: where
+ * connections come one by one it is not tried, and while they come faster each
+ * turn takes twice as many as the last.
+ */
 static void
 listener_readable(struct ev_loop *loop, ev_io *w, int revents)
 {
@@ -271,9 +276,10 @@ listener_readable(struct ev_loop *loop, ev_io *w, int revents)
 	struct supervisor *s = l->supervisor;
 	struct sockaddr_storage peer;
 	socklen_t len;
-	int i, fd;
+	unsigned i;
+	int fd;
 
-	for (i = 0; i < LISTENER_BATCH; i++) {
+	for (i = 0; i < l->batch; i++) {
 		if (!listener_may_accept(l)) {
 			listeners_update(s);
 			return;
@@ -283,6 +289,7 @@ listener_readable(struct ev_loop *loop, ev_io *w, int revents)
 		if (fd == -1 && accept_failed_once(errno))
 			continue;
 		if (fd == -1) {
+			l->batch = 1;
 			if (errno != EAGAIN)
 				listener_exhausted(l, errno);
 			return;
@@ -293,6 +300,7 @@ listener_readable(struct ev_loop *loop, ev_io *w, int revents)
 		else
 			placement_accept(s, l->number, fd, &peer);
 	}
+	l->batch = l->batch < LISTENER_BATCH ? l->batch * 2 : LISTENER_BATCH;
 }
 
 /* The moment is over. */
@@ -313,7 +321,7 @@ listeners_add(struct supervisor *s, const char *host, uint16_t port, bool http)
 		return NULL;
 	s->listeners.items = items;
 	l = &items[s->listeners.count];
-	*l = (struct listener){ .supervisor = s, .fd = -1, .http = http, .port = port,
+	*l = (struct listener){ .supervisor = s, .fd = -1, .http = http, .port = port, .batch = 1,
 	    .number = (uint16_t)s->listeners.count };
 	strlcpy(l->host, host, sizeof(l->host));
 	s->listeners.count++;

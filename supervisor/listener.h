@@ -18,6 +18,7 @@ struct listener {
 	int		 fd;
 	uint16_t	 number, port;	/* port: the real one */
 	bool		 http;
+	unsigned	 batch;		/* to accept at the next event */
 	char		 host[256];	/* as configured */
 	ev_io		 readable;
 };

@@ -337,7 +337,7 @@ process_gone(struct process *p, const siginfo_t *si)
 {
 	struct supervisor *s = p->supervisor;
 	char how[320];
-	bool asked = !p->wanted;
+	bool asked = !p->wanted && s->phase != PHASE_CONFIGURING;
 
 	ev_io_stop(s->loop, &p->exited);
 	ev_timer_stop(s->loop, &p->patience);

@@ -7,7 +7,8 @@
 
 #define SHUTDOWN_CHILDREN	0.5	/* seconds that children have to end */
 #define SHUTDOWN_LOG		0.3	/* and then the log process, to write what is left */
-#define SHUTDOWN_LOG_START	2.0	/* the same if it has to come up first */
+#define SHUTDOWN_LOG_START	0.4	/* the same if it has to come up first ... */
+#define SHUTDOWN_LOG_FAILED	2.0	/* ... and if its lines say why we give up */
 
 static bool
 shutdown_waits_for(const struct supervisor *s, bool log)
@@ -63,7 +64,8 @@ shutdown_log(struct supervisor *s)
 	if (!log->wanted)
 		return;		/* asked already */
 	if (log->state == PROCESS_STARTING) {
-		shutdown_patience(s, SHUTDOWN_LOG_START);
+		shutdown_patience(s, s->status == EXIT_SUCCESS ? SHUTDOWN_LOG_START :
+		    SHUTDOWN_LOG_FAILED);
 		return;
 	}
 	files_remove(s);

@@ -202,6 +202,8 @@ startup_ports(struct supervisor *s)
 		rc = setting_set_integer(&s->settings, setting_find(BYTES("http_port")), http->port);
 	if (rc == 0)
 		rc = setting_set_integer(&s->settings, setting_find(BYTES("workers")), s->workers);
+	if (rc == 0)
+		rc = setting_text(s, "config_digest", s->digest);
 	return rc;
 }
 
@@ -318,13 +320,25 @@ startup_configured(struct supervisor *s)
 	return 0;
 }
 
+/* Is everything up that was started? */
+static bool
+startup_complete(struct supervisor *s)
+{
+	struct process *p;
+
+	PROCESSES_EACH(&s->processes, p)
+		if (p->wanted && p->role != ROLE_CONFIG && p->state != PROCESS_READY)
+			return false;
+	return fabric_serves(&s->fabric);
+}
+
 void
-startup_served(struct supervisor *s)
+startup_served_if_ready(struct supervisor *s)
 {
 	char error[4608], text[320];
 	size_t i;
 
-	if (s->phase != PHASE_STARTING)
+	if (s->phase != PHASE_STARTING || !startup_complete(s))
 		return;
 	s->phase = PHASE_SERVING;
 	for (i = 0; i < s->listeners.count; i++)

@@ -10,6 +10,7 @@
 #include "common/loop.h"
 #include "supervisor/programs.h"
 #include "supervisor/supervisor.h"
+#include "supervisor/usage.h"
 
 /* 0, 1 and 2 are open, so that none of ours ever gets these numbers. */
 static int
@@ -142,6 +143,10 @@ supervisor_process_ready(struct process *p, const struct msg *m)
 	rc = process_ready(p);
 	if (rc != 0 || p->state != PROCESS_READY)
 		return rc;
+	if (p->role == ROLE_SYSTEM)
+		usage_tell_all(s);
+	else
+		usage_tell(s, p->pid);
 	switch (p->role) {
 	case ROLE_CONFIG:
 		return startup_receive(p, m, NULL);
@@ -166,6 +171,7 @@ supervisor_process_ready(struct process *p, const struct msg *m)
 	case ROLES:
 		break;
 	}
+	startup_served_if_ready(s);
 	return 0;
 }
 

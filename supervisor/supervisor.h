@@ -59,7 +59,7 @@ void supervisor_process_gone(struct process *p);
 void startup_begin(struct supervisor *s);
 int startup_receive(struct process *p, const struct msg *m, const int *fds);
 void startup_process_failed(struct process *p, const char *how);
-void startup_served(struct supervisor *s);	/* a worker serves: the first one opens the doors */
+void startup_served_if_ready(struct supervisor *s);	/* when all are up for the first time: open the doors */
 
 /* shutdown.c */
 /* End in order, with this exit status. */

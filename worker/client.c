@@ -599,6 +599,7 @@ clients_free(struct worker *w)
 			continue;
 		client_close(c, CLOSE_SHUTDOWN);
 		client_hang_up(c);
+		client_move(c, NULL);
 		input_free(c);
 		sids_forget(c);
 		free(c);

@@ -5,7 +5,7 @@
 #include <unistd.h>
 #include "common/log.h"
 #include "worker/client.h"
-#include "worker/fabric.h"
+#include "worker/peers.h"
 #include "worker/input.h"
 #include "worker/lame_duck.h"
 #include "worker/session.h"
@@ -57,7 +57,7 @@ worker_receive(struct channel *ch, const struct msg *m, const int *fds)
 	case MSG_lame_duck:
 		return lame_duck_begin(w);
 	default:
-		return fabric_receive(w, m, fds);
+		return peers_receive(w, m, fds);
 	}
 }
 
@@ -206,7 +206,7 @@ worker_turn_end(struct worker *w)
 	busy = clients_reap(w);
 	closed_tell(w);
 	lame_duck_look(w);
-	fabric_look(w);
+	compaction_look(w);
 	counters_tell(w);
 	broker_flush(w->broker);
 	lane_timeout_set(w);
@@ -386,7 +386,7 @@ worker_free(struct worker *w)
 	watchers_stop(w);
 	lame_duck_free(w);
 	sids_free(w);
-	fabric_free(w);
+	peers_free(w);
 	output_pool_free(&w->pool);
 	free(w->clients);
 	free(w->free_slots);

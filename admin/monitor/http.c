@@ -23,7 +23,7 @@ struct request {
 	enum request_state	 state;
 	uint64_t		 number;
 	ev_tstamp		 until;
-	char			*query;
+	char			*path, *query;
 	unsigned		 status;
 	char			*body;
 	size_t			 len, room;
@@ -102,19 +102,30 @@ request_resume(struct request *r)
 	MHD_resume_connection(r->connection);
 }
 
+/* Ask system. Where it is not there, its successor is asked, by http_ask_again(). */
+static void
+request_send(struct request *r)
+{
+	struct http *h = r->http;
+
+	r->number = ++h->last_number;
+	(void)h->ask(h, r->number, bytes_of(r->path), bytes_of(r->query));
+}
+
 static enum MHD_Result
-request_ask(struct request *r, const char *url)
+request_wait(struct request *r, const char *url)
 {
 	struct http	*h = r->http;
-	struct bytes	 path = bytes_of(url), query = bytes_of(r->query);
+	size_t		 len = strlen(url);
 
-	if (path.len == 0 || path.len > HTTP_PATH_MAX)
+	if (len == 0 || len > HTTP_PATH_MAX)
 		return answer_page(r->connection, &page_not_found);
-	if (query.len > HTTP_QUERY_MAX)
+	if (strlen(r->query) > HTTP_QUERY_MAX)
 		return answer_page(r->connection, &page_too_long);
-	r->number = ++h->last_number;
-	if (h->ask(h, r->number, path, query) != 0)
+	r->path = strdup(url);
+	if (r->path == NULL)
 		return answer_page(r->connection, &page_unavailable);
+	request_send(r);
 	r->state = REQUEST_WAITING;
 	r->until = ev_now(h->loop) + HTTP_PATIENCE;
 	TAILQ_INSERT_TAIL(&h->waiting, r, next);
@@ -155,6 +166,7 @@ request_end(void *cls, struct MHD_Connection *connection, void **context,
 		return;
 	if (r->state == REQUEST_WAITING)
 		TAILQ_REMOVE(&r->http->waiting, r, next);
+	free(r->path);
 	free(r->query);
 	free(r->body);
 	free(r);
@@ -183,7 +195,7 @@ request_handle(void *cls, struct MHD_Connection *connection, const char *url,
 		}
 		if (strcmp(url, "/") == 0)
 			return answer_page(connection, &page_index);
-		return request_ask(r, url);
+		return request_wait(r, url);
 	case REQUEST_WAITING:
 		return MHD_YES;
 	case REQUEST_DONE:
@@ -334,6 +346,17 @@ http_report(struct http *h, uint64_t number, unsigned status, bool last, struct 
 	request_resume(r);
 	http_run(h);
 	patience_start(h);
+}
+
+void
+http_ask_again(struct http *h)
+{
+	struct request *r;
+
+	TAILQ_FOREACH(r, &h->waiting, next) {
+		r->len = 0;
+		request_send(r);
+	}
 }
 
 void

@@ -52,6 +52,9 @@ int http_serve(struct http *h, int fd);
 /* A piece of a report; one that nobody waits for (any more) is dropped. */
 void http_report(struct http *h, uint64_t number, unsigned status, bool last, struct bytes piece);
 
+/* There is a new system: ask it for all that wait. */
+void http_ask_again(struct http *h);
+
 /* Nobody is going to answer: all that wait hear 503. */
 void http_fail(struct http *h);
 #endif

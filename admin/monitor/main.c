@@ -39,23 +39,19 @@ receive_system(struct channel *ch, const struct msg *m, const int *fds)
 static void
 broken_system(struct channel *ch, int error, const char *why)
 {
-	struct monitor	*m = ch->owner;
-
 	if (error != 0)
 		log_warn("system's channel closed: %s (%s)", why == NULL ? "" : why, strerror(-error));
-	http_fail(&m->http);
+	/* What waits is asked of the next one, or hears 503 when HTTP_PATIENCE is over. */
 }
 
 static void
 system_open(struct monitor *m, int fd)
 {
-	if (m->system.fd != -1) {
-		channel_close(&m->system);
-		http_fail(&m->http);
-	}
+	channel_close(&m->system);
 	channel_open(&m->system, m->child.loop, fd, ROLE_MONITOR, ROLE_SYSTEM,
 	    receive_system, broken_system, m);
 	m->system.state = MSG_READY;
+	http_ask_again(&m->http);
 }
 
 static int

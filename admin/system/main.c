@@ -92,6 +92,12 @@ receive(struct channel *ch, const struct msg *m, const int *fds)
 	case MSG_tables_gone:
 		view_tables_gone(view, (unsigned)m->u.tables_gone.slot, m->u.tables_gone.incarnation);
 		break;
+	case MSG_process:
+		rc = usage_add(&s->reporter.usage, fds[0]);
+		if (rc != 0)
+			log_warn("a process is missing from the figures of memory and processor time: %s",
+			    strerror(-rc));
+		break;
 	case MSG_monitor_channel:
 		monitor_open(s, fds[0]);
 		break;
@@ -106,7 +112,7 @@ main(void)
 {
 	static struct server	s = { .monitor.fd = -1 };
 
-	usage_open(&s.reporter.usage);
+	usage_init(&s.reporter.usage);
 	s.reporter.processors = sysconf(_SC_NPROCESSORS_ONLN);
 	child_init(&s.child, ROLE_SYSTEM, receive, &s);
 	s.reporter.settings = &s.child.settings;
@@ -114,7 +120,7 @@ main(void)
 	child_run(&s.child);
 	channel_close(&s.monitor);
 	view_free(&s.reporter.view);
-	usage_close(&s.reporter.usage);
+	usage_free(&s.reporter.usage);
 	child_free(&s.child);
 	return EXIT_SUCCESS;
 }

@@ -1,4 +1,4 @@
-#include <fcntl.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,62 +20,126 @@ now(void)
 	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
-/* One field; 0 if it cannot be read. */
-static uint64_t
-stat_field(const struct usage *u, int field)
+/* The text of /proc/PID/stat behind the name. NULL: the process is gone. */
+static const char *
+stat_fields(const struct usage_process *p, char *text, size_t size)
 {
-	char	 text[1024], *at;
-	ssize_t	 n;
-	int	 i;
+	ssize_t n = pread(p->fd, text, size - 1, 0);
 
-	n = u->fd == -1 ? -1 : pread(u->fd, text, sizeof(text) - 1, 0);
 	if (n <= 0)
-		return 0;
+		return NULL;
 	text[n] = '\0';
-	at = strrchr(text, ')');	/* the name is in parentheses, and may hold any */
-	for (i = -1; at != NULL && i < field; i++)
-		if ((at = strchr(at, ' ')) != NULL)
-			at++;
-	return at == NULL ? 0 : strtoull(at, NULL, 10);
+	return strrchr(text, ')');	/* the name is in parentheses, and may hold any */
+}
+
+static uint64_t
+stat_field(const char *fields, int field)
+{
+	int i;
+
+	for (i = -1; fields != NULL && i < field; i++)
+		if ((fields = strchr(fields, ' ')) != NULL)
+			fields++;
+	return fields == NULL ? 0 : strtoull(fields, NULL, 10);
 }
 
 static double
-cpu_seconds(const struct usage *u)
+cpu_seconds(const struct usage *u, const char *fields)
 {
-	return (double)(stat_field(u, STAT_USER) + stat_field(u, STAT_SYSTEM)) / (double)u->ticks;
+	return (double)(stat_field(fields, STAT_USER) + stat_field(fields, STAT_SYSTEM)) /
+	    (double)u->ticks;
+}
+
+static void
+usage_drop(struct usage *u, size_t i)
+{
+	close(u->processes[i].fd);
+	u->processes[i] = u->processes[--u->count];
 }
 
 void
-usage_open(struct usage *u)
+usage_init(struct usage *u)
 {
-	u->fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
-	u->page = sysconf(_SC_PAGESIZE);
-	u->ticks = sysconf(_SC_CLK_TCK);
-	u->seen = now();
-	u->cpu = cpu_seconds(u);
+	*u = (struct usage){
+		.page = sysconf(_SC_PAGESIZE), .ticks = sysconf(_SC_CLK_TCK), .seen = now(),
+	};
 }
 
 void
-usage_close(struct usage *u)
+usage_free(struct usage *u)
 {
-	if (u->fd != -1)
-		close(u->fd);
-	u->fd = -1;
+	while (u->count > 0)
+		usage_drop(u, u->count - 1);
+	free(u->processes);
+	u->processes = NULL;
+	u->room = 0;
+}
+
+int
+usage_add(struct usage *u, int fd)
+{
+	struct usage_process	*grown;
+	char			 text[1024];
+	size_t			 room = u->room == 0 ? 16 : u->room * 2;
+
+	if (u->count == USAGE_MAX)
+		usage_memory(u);	/* forgets those that ended */
+	if (u->count == USAGE_MAX) {
+		close(fd);
+		return -ENOSPC;
+	}
+	if (u->count == u->room) {
+		grown = reallocarray(u->processes, room, sizeof(*grown));
+		if (grown == NULL) {
+			close(fd);
+			return -ENOMEM;
+		}
+		u->processes = grown;
+		u->room = room;
+	}
+	u->processes[u->count] = (struct usage_process){ .fd = fd };
+	u->processes[u->count].cpu = cpu_seconds(u, stat_fields(&u->processes[u->count], text, sizeof(text)));
+	u->count++;
+	return 0;
 }
 
 uint64_t
-usage_memory(const struct usage *u)
+usage_memory(struct usage *u)
 {
-	return stat_field(u, STAT_RESIDENT) * (uint64_t)u->page;
+	const char	*fields;
+	char		 text[1024];
+	uint64_t	 pages = 0;
+	size_t		 i = 0;
+
+	while (i < u->count) {
+		fields = stat_fields(&u->processes[i], text, sizeof(text));
+		if (fields == NULL) {
+			usage_drop(u, i);
+			continue;
+		}
+		pages += stat_field(fields, STAT_RESIDENT);
+		i++;
+	}
+	return pages * (uint64_t)u->page;
 }
 
 double
 usage_percent(struct usage *u)
 {
-	double	seen = now(), cpu = cpu_seconds(u), percent;
+	double		 seen = now(), cpu, used = 0, percent;
+	const char	*fields;
+	char		 text[1024];
+	size_t		 i;
 
-	percent = seen > u->seen ? (cpu - u->cpu) / (seen - u->seen) * 100 : 0;
+	for (i = 0; i < u->count; i++) {
+		fields = stat_fields(&u->processes[i], text, sizeof(text));
+		if (fields == NULL)
+			continue;
+		cpu = cpu_seconds(u, fields);
+		used += cpu > u->processes[i].cpu ? cpu - u->processes[i].cpu : 0;
+		u->processes[i].cpu = cpu;
+	}
+	percent = seen > u->seen ? used / (seen - u->seen) * 100 : 0;
 	u->seen = seen;
-	u->cpu = cpu;
-	return percent < 0 ? 0 : (double)(uint64_t)(percent * 10 + 0.5) / 10;
+	return (double)(uint64_t)(percent * 10 + 0.5) / 10;
 }

@@ -183,7 +183,7 @@ varz_text(struct reporter *r)
 	counters(&o, &t);
 	requests(&o, r);
 	put_text(&o, "config_load_time", times_stamp(start, t.started));
-	put_text(&o, "config_digest", "");
+	put_text(&o, "config_digest", r->settings->config_digest);
 	put_text(&o, "system_account", "$SYS");
 	by_kind(&o, "slow_consumer_stats", t.slow_consumers);
 	by_kind(&o, "stale_connection_stats", t.stale_connections);

@@ -440,6 +440,7 @@ static const struct { const char *name; apply_function *apply; } special[] = {
 	{ "http_port", apply_http }, { "sandbox", apply_sandbox },
 	{ "max_subscriptions", apply_unlimited }, { "max_payload", apply_unlimited },
 	{ "max_connections", apply_max_connections }, { "ping_max", apply_ping_max },
+	{ "config_digest", apply_internal },
 	{ "server_id", apply_internal },
 };
 

@@ -268,9 +268,9 @@ class Client:
                 raise EOFError(line.decode())
 
     def ping(self):
-        """Everything that comes before the PONG."""
+        """Everything that comes before the PONG, but for the server's own PINGs."""
         self.send(b"PING\r\n")
-        return self.until(b"PONG\r\n")
+        return self.until(b"PONG\r\n").replace(b"PING\r\n", b"")
 
     def until(self, end):
         while end not in self.buffer:

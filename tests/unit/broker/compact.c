@@ -111,6 +111,7 @@ START_TEST(everything_is_where_it_was)
 		ck_assert_int_eq(memcmp(s->sid, "abc", 3), 0);
 		ck_assert_uint_eq(s->conn_next, i > 2 ? moves[slots[i - 2]] : 0);
 		ck_assert_uint_eq(s->hash_next, s->conn_next);
+		ck_assert_uint_eq(s->conn_prev, i < 298 ? moves[slots[i + 2]] : 0);
 		snprintf(text, sizeof(text), i % 3 ? "s.%u" : "s.%u.*", i % 50);
 		ck_assert_uint_eq(broker_subject(net->node[0].b, slot, text + 16, 16, &queue), strlen(text));
 		ck_assert_int_eq(memcmp(text, text + 16, strlen(text)), 0);

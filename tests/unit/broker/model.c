@@ -210,7 +210,7 @@ main(void)
 	TCase *c = tcase_create("model");
 
 	tcase_set_timeout(c, 120);
-	tcase_add_loop_test(c, as_the_list_says, 0, getenv("CHECK_LONG") != NULL ? 200 : 8);
+	tcase_add_loop_test(c, as_the_list_says, 0, getenv("CHECK_LONG") != NULL ? 60 : 8);
 	suite_add_tcase(s, c);
 	return tests_run(s);
 }

@@ -103,8 +103,11 @@ net_deliver(void *program, uint32_t connection, struct subscription *sub, const 
 				ck_abort_msg("a body outside of its block");
 		}
 	}
-	if (connection < CONNECTIONS && n->leaves[connection])
+	if (connection < CONNECTIONS && n->leaves[connection] != 0) {
 		broker_unsubscribe(n->b, slot);
+		if (n->leaves[connection] == 2)		/* and the next */
+			broker_unsubscribe(n->b, slot + 1);
+	}
 	return connection < CONNECTIONS && n->slow[connection] ? DELIVERED_SLOWLY : DELIVERED;
 }
 

@@ -289,6 +289,23 @@ START_TEST(more_requests_than_are_remembered)
 }
 END_TEST
 
+START_TEST(an_answer_to_a_forgotten_request_is_not_taken_for_another)
+{
+	uint32_t	gone = sub(net, 1, 1, "gone", NULL);
+	unsigned	i;
+
+	sub(net, 1, 2, "there", NULL);
+	request(net, 0, "gone", "r", 1);
+	for (i = 0; i < REQUESTS; i++)		/* the last has its place */
+		ck_assert_int_eq(request(net, 0, "there", "r", i + 2), PUBLISHED);
+	broker_flush(net->node[0].b);
+	broker_unsubscribe(net->node[1].b, gone);
+	net_settle(net);
+	ck_assert_uint_eq(net->ngot, REQUESTS);
+	ck_assert_uint_eq(net->nno_responders, 0);
+}
+END_TEST
+
 /* ---- pace */
 
 START_TEST(slow_subscribers_pace_who_feeds_them)
@@ -345,6 +362,7 @@ main(void)
 	tcase_add_test(c, a_member_that_refuses_is_nobody);
 	tcase_add_test(c, a_dead_participant_is_nobody);
 	tcase_add_test(c, more_requests_than_are_remembered);
+	tcase_add_test(c, an_answer_to_a_forgotten_request_is_not_taken_for_another);
 	tcase_add_test(c, slow_subscribers_pace_who_feeds_them);
 	tcase_add_test(c, a_slow_subscriber_does_not_pace_other_publishers);
 	suite_add_tcase(s, c);

@@ -234,6 +234,21 @@ START_TEST(removal_from_within_deliver_waits_for_the_message)
 }
 END_TEST
 
+START_TEST(removal_of_others_from_within_deliver)
+{
+	sub(net, 0, 1, "w", NULL);
+	sub(net, 0, 2, "w", NULL);		/* the next slot */
+	sub(net, 0, 3, "w", NULL);
+	net->node[0].leaves[1] = 2;
+	pub(net, 0, "w", "x");
+	ck_assert_uint_eq(got(net, 0, 1), 1);
+	ck_assert_uint_eq(got(net, 0, 2), 0);
+	ck_assert_uint_eq(got(net, 0, 3), 1);
+	ck_assert_uint_eq(net->nremoved, 2);
+	ck_assert_uint_eq(net->node[0].b->tables->subscriptions, 1);
+}
+END_TEST
+
 START_TEST(a_kept_hint_outlives_its_entry)
 {
 	struct publish_hint	hint = { NULL };
@@ -306,6 +321,34 @@ START_TEST(the_cache_grows_for_what_returns_and_only_for_that)
 }
 END_TEST
 
+START_TEST(a_hash_is_not_a_subject)
+{
+	struct cache	*c = &net->node[0].b->cache;
+	struct entry	*e = cache_take(c, 12345, 1, BYTES("a"));
+
+	ck_assert_ptr_eq(cache_find(c, 12345, 1, BYTES("a")), e);
+	ck_assert_ptr_null(cache_find(c, 12345, 1, BYTES("b")));
+	ck_assert_ptr_null(cache_find(c, 12345, 2, BYTES("a")));
+	ck_assert_ptr_ne(cache_take(c, 12345, 1, BYTES("b")), e);
+	ck_assert_ptr_eq(cache_find(c, 12345, 1, BYTES("a")), e);
+}
+END_TEST
+
+/* The successor has changed as often as who was there before. */
+START_TEST(nothing_is_believed_of_a_dead_peer)
+{
+	sub(net, 1, 1, "n", NULL);
+	pub(net, 0, "n", "x");
+	net_settle(net);
+	ck_assert_uint_eq(net->ngot, 1);
+	node_replace(net, 1);
+	sub(net, 1, 1, "n", "q");
+	pub(net, 0, "n", "x");
+	net_settle(net);
+	ck_assert_uint_eq(net->ngot, 2);
+}
+END_TEST
+
 START_TEST(memory_of_the_cache_is_bounded)
 {
 	char	text[32];
@@ -343,10 +386,13 @@ main(void)
 	tcase_add_test(c, interest_counts_only_where_the_directory_allows_it);
 	tcase_add_test(c, max_removes_after_the_last_delivery);
 	tcase_add_test(c, removal_from_within_deliver_waits_for_the_message);
+	tcase_add_test(c, removal_of_others_from_within_deliver);
 	tcase_add_test(c, a_kept_hint_outlives_its_entry);
 	tcase_add_test(c, own_plain_subscription_is_found);
 	tcase_add_test(c, subject_and_queue_are_told);
 	tcase_add_test(c, the_cache_grows_for_what_returns_and_only_for_that);
+	tcase_add_test(c, a_hash_is_not_a_subject);
+	tcase_add_test(c, nothing_is_believed_of_a_dead_peer);
 	tcase_add_test(c, memory_of_the_cache_is_bounded);
 	suite_add_tcase(s, c);
 	return tests_run(s);

@@ -221,7 +221,7 @@ START_TEST(validation_is_needed)
 	struct tally t;
 
 	random_init("validation_is_needed");
-	delay = 2000;
+	delay = 8000;
 	t = run(UINT64_MAX, QUARANTINE, 60, true);
 	ck_assert_uint_gt(t.crossed, 0);
 }
@@ -232,7 +232,7 @@ START_TEST(validation_is_enough)
 	struct tally t;
 
 	random_init("validation_is_enough");
-	delay = 2000;
+	delay = 8000;
 	t = run(QUARANTINE, QUARANTINE, duration(4), false);
 	ck_assert_uint_eq(t.crossed + t.missing, 0);
 	ck_assert_uint_gt(t.seen, 0);

@@ -250,7 +250,7 @@ static const struct { size_t bulk, small; uint64_t count; } streams[] = {
 
 START_TEST(stream_is_whole_and_in_order)
 {
-	const uint64_t count = streams[_i].count * times(1, 20);
+	const uint64_t count = streams[_i].count * times(1, 10);
 	struct party party;
 	pid_t pid;
 
@@ -303,7 +303,7 @@ pong_put(struct party *party, uint64_t n)
 
 START_TEST(ring_sleep_race)
 {
-	const uint64_t count = times(100000, 5000000);
+	const uint64_t count = times(100000, 2000000);
 	struct party party;
 	pid_t pid;
 
@@ -365,7 +365,7 @@ space_write(struct party *party, uint64_t n)
 
 START_TEST(ring_space_race)
 {
-	const uint64_t count = times(100000, 5000000);
+	const uint64_t count = times(100000, 2000000);
 	struct party party;
 	pid_t pid;
 
@@ -586,7 +586,7 @@ meet_scribbler(struct lane *lane, enum ring which, uint64_t *records)
 
 START_TEST(a_scribbling_peer_only_breaks_its_lane)
 {
-	const uint64_t rounds = times(300000, 30000000);
+	const uint64_t rounds = times(300000, 5000000);
 	uint64_t records = 0, breaks = 0;
 	pid_t pid;
 

@@ -3,17 +3,17 @@
 #include <stdlib.h>
 #include "supervisor/options.h"
 
+/* args: without the program's name, ends with NULL. */
 static int
-parse(struct options *o, char **argv, char *error, bool *usage)
+parse(struct options *o, const char *const args[], char *error, bool *usage)
 {
-	int argc = 0;
+	char *argv[32] = { NULL };
+	int argc = 1;
 
-	while (argv[argc] != NULL)
-		argc++;
+	for (; args[argc - 1] != NULL; argc++)
+		argv[argc] = (char *)(uintptr_t)args[argc - 1];
 	return options_parse(o, argc, argv, error, 256, usage);
 }
-
-#define ARGS(...)	(char *[]){ (char[]){ "bulkhead" }, __VA_ARGS__, NULL }
 
 static const struct {
 	const char *first, *second, *third;
@@ -37,9 +37,9 @@ START_TEST(flags_in_gos_syntax)
 	struct options o;
 	char error[256];
 	bool usage;
+	const char *const args[] = { ports[_i].first, ports[_i].second, ports[_i].third, NULL };
 
-	ck_assert_int_eq(parse(&o, ARGS((char *)(uintptr_t)ports[_i].first,
-	    (char *)(uintptr_t)ports[_i].second, (char *)(uintptr_t)ports[_i].third), error, &usage), 0);
+	ck_assert_int_eq(parse(&o, args, error, &usage), 0);
 	ck_assert_uint_eq(o.flags.port, ports[_i].port);
 	ck_assert_int_eq(o.flags.has_port, ports[_i].has_port);
 	ck_assert_int_eq(o.flags.http, ports[_i].http);
@@ -54,12 +54,10 @@ START_TEST(every_setting_that_a_flag_has)
 	struct options o;
 	char error[256];
 	bool usage;
+	static const char *const args[] = { "-a", "127.0.0.1", "--name=n1", "-P", "/p", "-l",
+	    "/l", "-T=false", "-DV", "--ports_file_dir", "/d", "-c", "f", NULL };
 
-	ck_assert_int_eq(parse(&o, ARGS((char[]){ "-a" }, (char[]){ "127.0.0.1" },
-	    (char[]){ "--name=n1" }, (char[]){ "-P" }, (char[]){ "/p" }, (char[]){ "-l" },
-	    (char[]){ "/l" }, (char[]){ "-T=false" }, (char[]){ "-DV" },
-	    (char[]){ "--ports_file_dir" }, (char[]){ "/d" }, (char[]){ "-c" },
-	    (char[]){ "f" }), error, &usage), 0);
+	ck_assert_int_eq(parse(&o, args, error, &usage), 0);
 	ck_assert_str_eq(o.flags.host, "127.0.0.1");
 	ck_assert_str_eq(o.flags.server_name, "n1");
 	ck_assert_str_eq(o.flags.pid_file, "/p");
@@ -94,12 +92,12 @@ static const struct {
 
 START_TEST(mistakes_are_named)
 {
+	const char *const args[] = { wrong[_i].first, wrong[_i].second, NULL };
 	struct options o;
 	char error[256];
 	bool usage;
 
-	ck_assert_int_eq(parse(&o, ARGS((char *)(uintptr_t)wrong[_i].first,
-	    (char *)(uintptr_t)wrong[_i].second), error, &usage), -EINVAL);
+	ck_assert_int_eq(parse(&o, args, error, &usage), -EINVAL);
 	ck_assert_str_eq(error, wrong[_i].error);
 	ck_assert_int_eq(usage, wrong[_i].usage);
 }
@@ -115,12 +113,12 @@ static const struct { const char *first, *second; enum action action; } actions[
 
 START_TEST(what_is_to_be_done)
 {
+	const char *const args[] = { actions[_i].first, actions[_i].second, NULL };
 	struct options o;
 	char error[256];
 	bool usage;
 
-	ck_assert_int_eq(parse(&o, ARGS((char *)(uintptr_t)actions[_i].first,
-	    (char *)(uintptr_t)actions[_i].second), error, &usage), 0);
+	ck_assert_int_eq(parse(&o, args, error, &usage), 0);
 	ck_assert_int_eq(o.action, actions[_i].action);
 	options_free(&o);
 }

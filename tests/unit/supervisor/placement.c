@@ -82,10 +82,12 @@ START_TEST(a_connection_costs_less_than_64_bytes)
 {
 	struct connections c;
 	uint64_t cid;
+	int rc = 0;
 
 	connections_init(&c);
 	for (cid = 1; cid <= 1000000; cid++)
-		ck_assert_int_eq(connections_add(&c, cid, 1, NULL), 0);
+		rc |= connections_add(&c, cid, 1, NULL);
+	ck_assert_int_eq(rc, 0);
 	ck_assert_uint_le(c.size * sizeof(*c.entries) / c.used, 64);
 	connections_free(&c);
 }
@@ -267,6 +269,7 @@ main(void)
 	SRunner *r;
 	int failed;
 
+	tcase_set_timeout(c, 60);
 	tcase_add_test(c, connections_are_who_they_were);
 	tcase_add_test(c, a_connection_costs_less_than_64_bytes);
 	tcase_add_test(c, an_address_is_one_in_both_families);

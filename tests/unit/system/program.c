@@ -206,10 +206,14 @@ START_TEST(varz_is_whole_and_current)
 {
 	struct directory	*d = directory.base;
 	json_t			*varz;
+	int			 stat_fd;
 
 	d->started = 1795258832298738;
 	d->connections = 2;
 	tables_head(tables.base)->in_msgs = 42;
+	stat_fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+	say(&systemd, (struct msg){ .type = MSG_process }, stat_fd);
+	close(stat_fd);
 	http_ask_for("GET /varz HTTP/1.1\r\nHost: x\r\n\r\n", &a);
 	ck_assert_int_eq(a.status, 200);
 	ck_assert_int_eq(strncmp(a.body, "{\n  \"server_id\": \"NID\",\n  \"server_name\": \"NID\",\n", 48), 0);
@@ -371,15 +375,13 @@ START_TEST(system_may_be_slow_or_broken)
 	/* wait until it was asked, then say what is no message: its channel ends */
 	ck_assert_int_eq(poll(&(struct pollfd){ .fd = ends[0], .events = POLLIN }, 1, 10000), 1);
 	ck_assert_int_eq(send(ends[0], "xyz", 3, 0), 3);
-	began = program_now();
-	http_read(fd, &a, false);
-	ck_assert_int_eq(a.status, 503);
-	ck_assert_double_lt(program_now() - began, HTTP_PATIENCE / 2);	/* at once */
 	close(ends[0]);
 	msgpack_sbuffer_destroy(&b);
-	/* a new system, and all is well on the same connection */
+	/* a new system is asked what the old one did not answer */
 	say(&systemd, (struct msg){ .type = MSG_server }, directory_fd);
 	introduce();
+	http_read(fd, &a, false);
+	ck_assert_int_eq(a.status, 200);
 	http_say(fd, "GET /varz HTTP/1.1\r\nHost: x\r\n\r\n");
 	http_read(fd, &a, false);
 	ck_assert_int_eq(a.status, 200);

@@ -8,7 +8,7 @@
 #include "shm/ring.h"
 #include "worker/client.h"
 #include "worker/deliver.h"
-#include "worker/fabric.h"
+#include "worker/peers.h"
 #include "worker/sids.h"
 #include "worker/slow.h"
 #include "worker/worker.h"
@@ -176,7 +176,7 @@ compacted_receive(struct worker *w, const struct msg_compacted *m)
 }
 
 void
-fabric_look(struct worker *w)
+compaction_look(struct worker *w)
 {
 	const struct msg	m = { .type = MSG_compact };
 
@@ -191,7 +191,7 @@ fabric_look(struct worker *w)
 
 /* Short of resources, we do without this peer until we are replaced; the rest is a broken rule. */
 static int
-fabric_failed(const char *what, int rc)
+peer_failed(const char *what, int rc)
 {
 	if (rc != -ENOMEM && rc != -EMFILE && rc != -ENFILE && rc != -ENOSPC)
 		return rc;
@@ -244,15 +244,15 @@ lane_receive(struct worker *w, const struct msg_lane *m, const int *fds)
 	if ((rc = lane_open(&lane, fds[0], m->bulk, m->small)) != 0) {
 		close(fds[1]);
 		close(fds[2]);
-		return fabric_failed("lane", rc);
+		return peer_failed("lane", rc);
 	}
 	rc = broker_add_lane(w->broker, (unsigned)m->peer, m->incarnation, &lane, fds[1]);
 	if (rc != 0) {
 		close(fds[2]);
-		return fabric_failed("lane", rc);
+		return peer_failed("lane", rc);
 	}
 	if ((rc = wake_add(w, (unsigned)m->peer, m->incarnation, fds[2])) != 0)
-		return fabric_failed("lane", rc);
+		return peer_failed("lane", rc);
 	return worker_send(w, &sealed);
 }
 
@@ -266,10 +266,10 @@ peer_receive(struct worker *w, const struct msg_peer *m, const int *fds)
 
 	if ((rc = segment_map_peer(&partition, fds[0], INDEX_SIZE)) != 0) {
 		close(fds[1]);
-		return fabric_failed("peer", rc);
+		return peer_failed("peer", rc);
 	}
 	rc = broker_add_peer(w->broker, (unsigned)m->peer, m->incarnation, &partition, fds[1]);
-	return rc != 0 ? fabric_failed("peer", rc) : worker_send(w, &joined);
+	return rc != 0 ? peer_failed("peer", rc) : worker_send(w, &joined);
 }
 
 static int
@@ -281,7 +281,7 @@ partition_receive(struct worker *w, const struct msg_partition *m, const int *fd
 	int		 rc;
 
 	if ((rc = segment_map_peer(&partition, fds[0], INDEX_SIZE)) != 0)
-		return fabric_failed("partition", rc);
+		return peer_failed("partition", rc);
 	rc = broker_replace_partition(w->broker, (unsigned)m->peer, m->incarnation, &partition);
 	if (rc == -ESRCH)
 		return 0;		/* it is gone meanwhile */
@@ -298,7 +298,7 @@ peer_gone_receive(struct worker *w, const struct msg_peer_gone *m)
 }
 
 int
-fabric_receive(struct worker *w, const struct msg *m, const int *fds)
+peers_receive(struct worker *w, const struct msg *m, const int *fds)
 {
 	if (m->type == MSG_segments)
 		return segments_receive(w, &m->u.segments, fds);
@@ -324,7 +324,7 @@ fabric_receive(struct worker *w, const struct msg *m, const int *fds)
 }
 
 void
-fabric_free(struct worker *w)
+peers_free(struct worker *w)
 {
 	broker_free(w->broker);
 	w->broker = NULL;

@@ -1,0 +1,135 @@
+/*
+ * What a client sends, through the real connection: reading, parsing, session,
+ * broker, outputs. The first byte chooses how the rest is cut into writes, the
+ * second whether the sender reads what it gets.
+ * Holds for all bytes: a second client, subscribed to all, gets well-formed
+ * messages and its PONG; when the sender has gone, nothing of it is left.
+ */
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "tests/unit/worker/rig.h"
+
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static struct rig	 rig;
+static int		 witness;
+static char		 got[4 << 20];
+
+static void
+demand(bool so)
+{
+	if (!so)
+		abort();
+}
+
+int
+LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	static char	 hello[] = "CONNECT {\"verbose\":false,\"headers\":true,\"echo\":false}\r\nSUB > 1\r\n";
+	int		 null = open("/dev/null", O_WRONLY);
+
+	rig_prepare(&rig);
+	log_init("fuzz", null);
+	rig.child.settings.max_control_line = 512;
+	rig.child.settings.max_payload = 100000;
+	rig.child.settings.max_pending = 1 << 20;
+	rig.child.settings.max_sub_tokens = 16;
+	rig.child.settings.max_subscriptions = 40;
+	rig.child.settings.ping_interval = 86400;
+	rig_start(&rig);
+	witness = rig_connect(&rig, REFUSE_NOTHING);
+	rig_say(&rig, witness, hello);
+	return 0;
+}
+
+/* One message in at[0..end): behind it, or NULL. */
+static char *
+message_end(char *at, char *end)
+{
+	char	*line = memchr(at, '\n', (size_t)(end - at)), *size;
+
+	if (line == NULL || line == at || line[-1] != '\r')
+		return NULL;
+	for (size = line - 1; size > at && size[-1] != ' '; size--)
+		;
+	if (size == line - 1 || strspn(size, "0123456789") != (size_t)(line - 1 - size))
+		return NULL;
+	at = line + 1 + strtoul(size, NULL, 10);
+	return at + 2 <= end && at[0] == '\r' && at[1] == '\n' ? at + 2 : NULL;
+}
+
+/* All the witness gets until its PONG is messages. */
+static void
+witness_check(void)
+{
+	char	*at = got, *end;
+
+	rig_say(&rig, witness, "PING\r\n");
+	for (size_t len = 0;;) {
+		ssize_t	 n = read(witness, got + len, sizeof(got) - 1 - len);
+
+		demand(n != 0);
+		len += n > 0 ? (size_t)n : 0;
+		end = got + len;
+		if (len >= 6 && memcmp(end - 6, "PONG\r\n", 6) == 0)
+			break;
+		rig_wait(&rig);
+	}
+	*end = '\0';
+	while (at < end - 6) {
+		demand(memcmp(at, "MSG ", 4) == 0 || memcmp(at, "HMSG ", 5) == 0 ||
+		    memcmp(at, "INFO ", 5) == 0 || memcmp(at, "PING\r\n", 6) == 0);
+		if (*at == 'M' || *at == 'H')
+			at = message_end(at, end - 6);
+		else
+			at = strchr(at, '\n') + 1;
+		demand(at != NULL);
+	}
+}
+
+/* Random piece lengths from a small seed; 0: all at once. */
+static size_t
+piece(unsigned *seed, size_t left)
+{
+	size_t	 n;
+
+	if (*seed == 0)
+		return left;
+	*seed = *seed * 1103515245u + 12345u;
+	n = 1 + (*seed >> 16) % ((*seed >> 8) % 4 == 0 ? 4000 : 7);
+	return n < left ? n : left;
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static char	 sink[65536];
+	unsigned	 seed, closed = rig.closed;
+	bool		 reads;
+	int		 fd;
+	size_t		 n;
+
+	if (size < 2)
+		return 0;
+	seed = data[0];
+	reads = data[1] % 2 == 0;
+	data += 2;
+	size -= 2;
+	fd = rig_connect(&rig, REFUSE_NOTHING);
+	for (; size > 0; data += n, size -= n) {
+		n = piece(&seed, size);
+		rig_write(&rig, fd, (const char *)data, n);
+		while (reads && read(fd, sink, sizeof(sink)) > 0)
+			;
+	}
+	witness_check();
+	close(fd);
+	while (rig.closed == closed)
+		rig_wait(&rig);
+	demand(rig.w.open == 1 && atomic_load(&rig.w.head->subscriptions) == 1);
+	return 0;
+}
