@@ -1,6 +1,7 @@
 #include <sys/socket.h>
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
@@ -104,7 +105,9 @@ listener_socket(const struct sockaddr_storage *addr, socklen_t len, const char *
 	if (addr->ss_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(
 	    &((const struct sockaddr_in6 *)addr)->sin6_addr))
 		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+	/* Accepted connections inherit TCP_NODELAY: no call for each. */
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == -1 ||
+	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == -1 ||
 	    bind(fd, (const struct sockaddr *)addr, len) == -1)
 		goto fail;
 	*step = "listen";

@@ -1,6 +1,4 @@
 #include <sys/socket.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -226,7 +224,6 @@ void
 client_new(struct worker *w, const struct msg_connection *m, int fd)
 {
 	struct client	*c = client_alloc(w, m, fd);
-	int		 one = 1;
 
 	w->taken = m->cid;
 	if (c == NULL) {
@@ -234,7 +231,6 @@ client_new(struct worker *w, const struct msg_connection *m, int fd)
 		close(fd);
 		return;
 	}
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	client_move(c, &w->fresh);
 	client_debug(c, "Client connection created");
 }
@@ -429,8 +425,8 @@ client_farewell(struct client *c)
 {
 	if (c->out.pending == 0 && (c->flags & CLIENT_SHUT) == 0) {
 		c->flags |= CLIENT_SHUT;
-		if (shutdown(c->io.fd, SHUT_WR) == -1 || (c->flags & CLIENT_ENDED) != 0 ||
-		    c->worker->stopping) {
+		if ((c->flags & CLIENT_ENDED) != 0 || c->worker->stopping ||
+		    shutdown(c->io.fd, SHUT_WR) == -1) {
 			client_hang_up(c);
 			return;
 		}

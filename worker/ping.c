@@ -53,6 +53,13 @@ ping_begin(struct client *c)
 	ping_set(c, c->worker->settings->ping_interval);
 }
 
+/* 0..1, different for each connection; nobody gains by guessing it, so no system call for it. */
+static double
+jitter(const struct client *c)
+{
+	return (double)((c->cid * UINT64_C(0x9e3779b97f4a7c15)) >> 40) / (1 << 24);
+}
+
 void
 ping_soon(struct client *c)
 {
@@ -60,7 +67,7 @@ ping_soon(struct client *c)
 
 	if (after > FIRST_PING)
 		after = FIRST_PING;
-	ping_set(c, after + after / 5 * (arc4random_uniform(1000) / 1000.0));
+	ping_set(c, after + after / 5 * jitter(c));
 }
 
 void
