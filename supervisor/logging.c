@@ -194,6 +194,5 @@ logging_reopen(struct supervisor *s)
 	close(s->log_file);
 	s->log_file = fd;
 	if (log != NULL)
-		process_send(log, &m, &fd);
-	log_info("File log re-opened");
+		process_send(log, &m, &fd);	/* which says so, in the new file */
 }

@@ -78,19 +78,26 @@ touched_flush(struct worker *w)
 	}
 }
 
-/* `taken` comes before the first byte: if it cannot be sent now, INFO waits too. */
+/*
+ * `taken` follows INFO: should we die between the two, the supervisor sees that
+ * bytes were written; should we die before INFO, another worker says it.
+ */
+static void
+taken_tell(struct worker *w)
+{
+	struct msg	 m = { .type = MSG_taken, .u.taken.cid = w->taken };
+
+	if (w->taken == 0)
+		return;
+	worker_send(w, &m);
+	w->taken = 0;
+}
+
 static void
 fresh_open(struct worker *w)
 {
-	struct msg	 m = { .type = MSG_taken, .u.taken.cid = w->taken };
 	struct client	*c;
 
-	if (w->taken != 0) {
-		worker_send(w, &m);
-		w->taken = 0;
-	}
-	if (w->child->supervisor.queued > 0)
-		return;			/* the loop turns when it has gone out */
 	while ((c = TAILQ_FIRST(&w->fresh)) != NULL)
 		client_open(c);
 }
@@ -203,6 +210,7 @@ worker_turn_end(struct worker *w)
 	fresh_open(w);
 	clients_flush_heavy(w);
 	touched_flush(w);
+	taken_tell(w);
 	busy = clients_reap(w);
 	closed_tell(w);
 	lame_duck_look(w);

@@ -21,10 +21,13 @@ logger_receive(struct channel *ch, const struct msg *m, const int *fds)
 {
 	struct child *child = ch->owner;
 	struct logger *lg = child->program;
+	bool again = lg->sink.fd != -1;
 
 	switch (m->type) {
 	case MSG_log_file:
 		sink_use(&lg->sink, fds[0]);
+		if (again)
+			log_info("File log re-opened");
 		return 0;
 	case MSG_log_source:
 		if (m->u.log_source.role >= ROLES)

@@ -46,48 +46,72 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	return 0;
 }
 
-/* One message in at[0..end): behind it, or NULL. */
+#define PATIENCE	5000	/* turns without a byte until what is missing counts as lost */
+
+/* One message in at[0..end): behind it; NULL: it is not whole, or not one. */
 static char *
 message_end(char *at, char *end)
 {
 	char	*line = memchr(at, '\n', (size_t)(end - at)), *size;
 
-	if (line == NULL || line == at || line[-1] != '\r')
+	if (line == NULL)
 		return NULL;
+	demand(line > at && line[-1] == '\r');
 	for (size = line - 1; size > at && size[-1] != ' '; size--)
 		;
-	if (size == line - 1 || strspn(size, "0123456789") != (size_t)(line - 1 - size))
-		return NULL;
+	demand(size < line - 1 && strspn(size, "0123456789") == (size_t)(line - 1 - size));
 	at = line + 1 + strtoul(size, NULL, 10);
-	return at + 2 <= end && at[0] == '\r' && at[1] == '\n' ? at + 2 : NULL;
+	if (at + 2 > end)
+		return NULL;
+	demand(at[0] == '\r' && at[1] == '\n');
+	return at + 2;
+}
+
+/* Behind all that is whole in at[0..end); *pong: one is among it. */
+static char *
+frames_end(char *at, char *end, bool *pong)
+{
+	char	*next;
+
+	for (; end - at >= 6; at = next) {
+		if (memcmp(at, "MSG ", 4) == 0 || memcmp(at, "HMSG ", 5) == 0)
+			next = message_end(at, end);
+		else {
+			demand(memcmp(at, "INFO ", 5) == 0 || memcmp(at, "PING\r\n", 6) == 0 ||
+			    memcmp(at, "PONG\r\n", 6) == 0);
+			*pong |= memcmp(at, "PONG", 4) == 0;
+			next = memchr(at, '\n', (size_t)(end - at));
+			next = next == NULL ? NULL : next + 1;
+		}
+		if (next == NULL)
+			break;
+	}
+	return at;
 }
 
 /* All the witness gets until its PONG is messages. */
 static void
 witness_check(void)
 {
-	char	*at = got, *end;
+	size_t	 len = 0;
+	ssize_t	 n;
+	int	 patience = PATIENCE;
+	bool	 pong = false;
+	char	*at = got;
 
 	rig_say(&rig, witness, "PING\r\n");
-	for (size_t len = 0;;) {
-		ssize_t	 n = read(witness, got + len, sizeof(got) - 1 - len);
-
+	while (!pong || at < got + len) {
+		demand(patience-- > 0 && len < sizeof(got) - 1);
+		n = read(witness, got + len, sizeof(got) - 1 - len);
 		demand(n != 0);
-		len += n > 0 ? (size_t)n : 0;
-		end = got + len;
-		if (len >= 6 && memcmp(end - 6, "PONG\r\n", 6) == 0)
-			break;
-		rig_wait(&rig);
-	}
-	*end = '\0';
-	while (at < end - 6) {
-		demand(memcmp(at, "MSG ", 4) == 0 || memcmp(at, "HMSG ", 5) == 0 ||
-		    memcmp(at, "INFO ", 5) == 0 || memcmp(at, "PING\r\n", 6) == 0);
-		if (*at == 'M' || *at == 'H')
-			at = message_end(at, end - 6);
-		else
-			at = strchr(at, '\n') + 1;
-		demand(at != NULL);
+		if (n < 0) {
+			rig_wait(&rig);
+			continue;
+		}
+		len += (size_t)n;
+		got[len] = '\0';
+		at = frames_end(at, got + len, &pong);
+		patience = PATIENCE;
 	}
 }
 

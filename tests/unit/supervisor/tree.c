@@ -1,0 +1,873 @@
+/*
+ * The supervisor with children that misbehave. This program is all of them: it
+ * runs the supervisor, and the supervisor runs it under the names of the
+ * others. The server's name says how they are to behave.
+ */
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <netinet/in.h>
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include <jansson.h>
+#include "common/child.h"
+#include "common/log.h"
+#include "shm/directory.h"
+#include "shm/index.h"
+#include "shm/ring.h"
+#include "shm/tables.h"
+#include "supervisor/log/sink.h"
+#include "supervisor/log/source.h"
+#include "supervisor/supervise.h"
+
+#define WORKERS		3
+#define WATCHDOG	0.4
+
+/* ======== the children */
+
+static struct child fake;
+static struct sink fake_sink;
+static struct sources fake_sources;
+static unsigned fake_peers;		/* that have joined */
+
+static bool
+behaves(const char *how)
+{
+	return strcmp(fake.settings.server_name, how) == 0;
+}
+
+/* The first process of the first slot: its successors behave. */
+static bool
+misbehaves(const char *how)
+{
+	return behaves(how) && fake.role == ROLE_WORKER && fake.slot == 0 &&
+	    fake.incarnation <= 2 + WORKERS;
+}
+
+static void
+say(struct msg m)
+{
+	(void)channel_send(&fake.supervisor, &m, NULL);
+}
+
+#define SAY(name, ...)	say((struct msg){ .type = MSG_##name, .u.name = { __VA_ARGS__ } })
+
+/* What the config process would answer to the flags. */
+static int
+config_receive(struct channel *ch, const struct msg *m, const int *fds)
+{
+	struct msg document = { .type = MSG_document, .u.document = { .role = ROLE_SUPERVISOR } };
+	struct settings s;
+	const char *why;
+	int fd;
+
+	settings_init(&s);
+	if (m->type != MSG_configure || settings_read(&s, fds[1], &why) != 0)
+		return -EBADMSG;
+	if (strcmp(s.server_name, "config-dies") == 0)
+		raise(SIGKILL);
+	if (strcmp(s.server_name, "config-leaves") == 0)
+		exit(0);
+	if (strcmp(s.server_name, "config-hangs") == 0)
+		return 0;
+	if (strcmp(s.server_name, "config-refuses") == 0) {
+		SAY(misconfigured, .error = BYTES("f:1:2: first\nf:3:4: second\n"));
+		return 0;
+	}
+	setting_set_integer(&s, setting_find(BYTES("workers")), WORKERS);
+	setting_set_duration(&s, setting_find(BYTES("watchdog")), WATCHDOG);
+	fd = settings_write(&s, ROLE_SUPERVISOR);
+	channel_send(ch, &document, &fd);
+	close(fd);
+	SAY(configured, .digest = BYTES("sha256:0"));
+	return 0;
+}
+
+static int
+log_receive(struct channel *ch, const struct msg *m, const int *fds)
+{
+	if (m->type == MSG_log_file)
+		sink_use(&fake_sink, fds[0]);
+	else
+		source_add(&fake_sources, fake.loop, &fake_sink, fds[0],
+		    (enum role)m->u.log_source.role, (int)m->u.log_source.pid);
+	return 0;
+}
+
+static void
+log_write(struct ev_loop *loop, ev_prepare *w, int revents)
+{
+	sink_flush(&fake_sink);
+}
+
+static void
+log_stop(struct child *child)
+{
+	sources_drain(&fake_sources);
+	sink_flush(&fake_sink);
+	ev_break(child->loop, EVBREAK_ALL);
+}
+
+static void
+worker_segments(const struct msg *m, const int *fds)
+{
+	static struct segment partition, tables;
+	struct tables_head *h;
+
+	if (misbehaves("unsealed")) {
+		SAY(sealed, .generation = m->u.segments.generation);
+		return;
+	}
+	segment_map_own(&partition, fds[1], INDEX_SIZE);
+	segment_map_own(&tables, fds[2], TABLES_SIZE);
+	h = tables_head(tables.base);
+	counter_add(&h->in_msgs, misbehaves("boaster") ? UINT64_MAX : 5);
+	SAY(sealed, .generation = misbehaves("wrong-generation") ? 7 : m->u.segments.generation);
+	log_info("segments of worker %u", fake.slot);
+	close(fds[0]);
+}
+
+static void
+worker_lane(const struct msg *m, const int *fds)
+{
+	struct lane *lane = calloc(1, sizeof(*lane));
+
+	lane_open(lane, fds[0], m->u.lane.bulk, m->u.lane.small);
+	SAY(lane_sealed, .peer = m->u.lane.peer, .incarnation = m->u.lane.incarnation);
+	if (misbehaves("seals-twice"))
+		SAY(lane_sealed, .peer = m->u.lane.peer, .incarnation = m->u.lane.incarnation);
+}
+
+/* All have joined: now the ones that wait for it begin. */
+static void
+worker_joined(const struct msg *m, const int *fds)
+{
+	uint64_t peer = m->u.peer.peer, incarnation = m->u.peer.incarnation;
+
+	close(fds[0]);
+	close(fds[1]);
+	SAY(joined, .peer = peer, .incarnation = incarnation);
+	fake_peers++;
+	if (misbehaves("joins-twice"))
+		SAY(joined, .peer = peer, .incarnation = incarnation);
+	if (misbehaves("takes-nothing-given"))
+		SAY(taken, .cid = 12345);
+	if (misbehaves("complains-about-itself"))
+		SAY(complaint, .peer = fake.slot, .incarnation = fake.incarnation, .hung = 1,
+		    .what = BYTES("me"));
+	if (misbehaves("complains-about-nobody"))
+		SAY(complaint, .peer = WORKERS, .incarnation = 1, .hung = 1, .what = BYTES("nobody"));
+	if (misbehaves("joins-the-future"))
+		SAY(joined, .peer = peer, .incarnation = UINT64_MAX);
+	if (misbehaves("drains-early"))
+		SAY(drained, .end_ = 0);
+	if (misbehaves("closes-nothing-given"))
+		SAY(closed, .cids = { .count = 1, .own = (uint64_t[]){ UINT64_MAX } });
+	if (misbehaves("complains"))
+		SAY(complaint, .peer = peer, .incarnation = incarnation, .hung = 0,
+		    .what = BYTES("impossible bytes"));
+	if (fake.slot == 0 && behaves("complains-always"))
+		SAY(complaint, .peer = peer, .incarnation = incarnation, .hung = 1,
+		    .what = BYTES("full"));
+	if (misbehaves("compacts") && fake_peers == WORKERS - 1)
+		SAY(compact, .end_ = 0);
+}
+
+static void
+worker_connection(const struct msg *m, const int *fds)
+{
+	char text[64];
+	int n = snprintf(text, sizeof(text), "%u %llu %llu\n", fake.slot,
+	    (unsigned long long)fake.incarnation, (unsigned long long)m->u.connection.refuse);
+
+	if (misbehaves("dies-untaken") || (behaves("all-die-untaken") && fake.incarnation <= 2 + WORKERS))
+		raise(SIGKILL);
+	if (misbehaves("takes-nothing"))
+		return;
+	SAY(taken, .cid = m->u.connection.cid);
+	if (write(fds[0], text, (size_t)n) != n)
+		log_error("write: %s", strerror(errno));
+	if (behaves("dies-answered"))
+		raise(SIGKILL);
+	/* kept open: the tests look at who ends it */
+}
+
+static int
+worker_receive(struct channel *ch, const struct msg *m, const int *fds)
+{
+	switch (m->type) {
+	case MSG_segments:
+		worker_segments(m, fds);
+		break;
+	case MSG_lane:
+		worker_lane(m, fds);
+		break;
+	case MSG_peer:
+		worker_joined(m, fds);
+		break;
+	case MSG_partition:
+		close(fds[0]);
+		SAY(partition_read, .peer = m->u.partition.peer,
+		    .incarnation = m->u.partition.incarnation,
+		    .generation = m->u.partition.generation);
+		break;
+	case MSG_compacted:
+		log_info("compacted to generation %d", (int)m->u.compacted.generation);
+		break;
+	case MSG_connection:
+		worker_connection(m, fds);
+		break;
+	case MSG_lame_duck:
+		if (!behaves("never-drains"))
+			SAY(drained, .end_ = 0);
+		break;
+	default:
+		break;
+	}
+	return 0;
+}
+
+static int
+other_receive(struct channel *ch, const struct msg *m, const int *fds)
+{
+	int i;
+
+	if (m->type == MSG_http_connection) {
+		if (m->u.http_connection.cid == 1)
+			sleep(1);	/* connections pile up meanwhile */
+		close(fds[0]);
+		return 0;
+	}
+	if (m->type == MSG_server) {
+		struct segment seg;
+		struct directory *d;
+		segment_map_peer(&seg, fds[0], DIRECTORY_SIZE);
+		d = seg.base;
+		/* what a new system process sees of those who were */
+		log_info("departed in_msgs=%llu replaced=%llu participants=%llx",
+		    (unsigned long long)atomic_load(&d->departed.in_msgs),
+		    (unsigned long long)atomic_load(&d->replaced),
+		    (unsigned long long)atomic_load(&d->participants[ACCOUNT_GLOBAL]));
+		return 0;
+	}
+	for (i = 0; i < msg_descriptors(m->type); i++)
+		close(fds[i]);
+	return 0;
+}
+
+static void
+never_stop(struct child *child)
+{
+}
+
+static int
+fake_main(enum role role)
+{
+	static const struct sandbox_profile *const profiles[ROLES] = {
+		[ROLE_CONFIG] = &sandbox_config, [ROLE_LOG] = &sandbox_log,
+		[ROLE_WORKER] = &sandbox_worker, [ROLE_SYSTEM] = &sandbox_system,
+		[ROLE_MONITOR] = &sandbox_monitor,
+	};
+	static channel_receive *const receive[ROLES] = {
+		[ROLE_CONFIG] = config_receive, [ROLE_LOG] = log_receive,
+		[ROLE_WORKER] = worker_receive, [ROLE_SYSTEM] = other_receive,
+		[ROLE_MONITOR] = other_receive,
+	};
+	static ev_prepare prepare;
+
+	child_init(&fake, role, receive[role], NULL);
+	if (role == ROLE_LOG) {
+		sink_init(&fake_sink, true);
+		ev_prepare_init(&prepare, log_write);
+		ev_prepare_start(fake.loop, &prepare);
+		fake.stop = log_stop;
+	}
+	if (role == ROLE_WORKER && behaves("never-ready"))
+		exit(7);
+	if (role == ROLE_WORKER && behaves("never-ends"))
+		fake.stop = never_stop;
+	child_ready(&fake, profiles[role]);
+	if (misbehaves("ready-twice"))
+		SAY(ready, .end_ = 0);
+	if (misbehaves("garbage") && write(CHILD_CHANNEL, "\x91\xc3garbage", 9) != 9)
+		exit(8);
+	if (misbehaves("closes-channel"))
+		shutdown(CHILD_CHANNEL, SHUT_WR);
+	child_run(&fake);
+	return 0;
+}
+
+/* ======== the tests */
+
+static char folder[] = "/tmp/bulkhead-tree-XXXXXX";
+static char err_path[PATH_MAX];
+static pid_t server;
+static int port, http_port;
+
+static double
+now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
+}
+
+static void
+nap(void)
+{
+	nanosleep(&(struct timespec){ .tv_nsec = 5000000 }, NULL);
+}
+
+static char *
+err_text(void)
+{
+	static char text[1 << 18];
+	int fd = open(err_path, O_RDONLY);
+	ssize_t n = fd == -1 ? 0 : read(fd, text, sizeof(text) - 1);
+
+	text[n < 0 ? 0 : n] = '\0';
+	close(fd);
+	return text;
+}
+
+static int
+err_count(const char *what)
+{
+	const char *at = err_text();
+	int n = 0;
+
+	while ((at = strstr(at, what)) != NULL) {
+		at++;
+		n++;
+	}
+	return n;
+}
+
+/* The last lines: Check takes messages up to 4 KiB only. */
+static const char *
+err_tail(void)
+{
+	const char *text = err_text();
+	size_t len = strlen(text);
+
+	return len > 3000 ? text + len - 3000 : text;
+}
+
+/* Wait for a line; the last of them are the message of a failure. */
+static void
+err_await(const char *what)
+{
+	double until = now() + 10;
+
+	while (err_count(what) == 0 && now() < until)
+		nap();
+	ck_assert_msg(err_count(what) > 0, "no \"%s\" in:\n%s", what, err_tail());
+}
+
+static void
+server_start(const char *name)
+{
+	char how[128] = "";
+	int fd;
+
+	snprintf(err_path, sizeof(err_path), "%s/err", folder);
+	unlink(err_path);
+	snprintf(how, sizeof(how), "--name=%s", name);
+	server = fork();
+	if (server == 0) {
+		char *argv[] = { how + sizeof(how) - 1, (char[]){ "-p=-1" }, (char[]){ "-m=-1" }, how,
+		    (char[]){ "--ports_file_dir" }, folder, (char[]){ "-D" }, NULL };
+		fd = open(err_path, O_WRONLY | O_CREAT | O_APPEND, 0600);
+		dup2(fd, STDERR_FILENO);
+		exit(supervise(7, argv));
+	}
+}
+
+static int
+url_port(const json_t *ports, const char *which)
+{
+	const char *url = json_string_value(json_array_get(json_object_get(ports, which), 0));
+
+	ck_assert_msg(url != NULL, "no address for %s", which);
+	return atoi(strrchr(url, ':') + 1);
+}
+
+/* The same, until it serves. */
+static void
+server_serves(const char *name)
+{
+	char path[PATH_MAX];
+	double until = now() + 10;
+	json_t *ports;
+
+	server_start(name);
+	snprintf(path, sizeof(path), "%s/%s_%d.ports", folder, getprogname(), (int)server);
+	while (access(path, R_OK) != 0 && now() < until)
+		nap();
+	ports = json_load_file(path, 0, NULL);
+	ck_assert_msg(ports != NULL, "it does not serve:\n%s", err_tail());
+	port = url_port(ports, "nats");
+	http_port = url_port(ports, "monitoring");
+	json_decref(ports);
+}
+
+static int
+server_ends(double *seconds)
+{
+	double start = now();
+	int status = 0;
+
+	while (waitpid(server, &status, WNOHANG) == 0 && now() < start + 60)
+		nap();
+	*seconds = now() - start;
+	ck_assert_msg(WIFEXITED(status), "status %x:\n%s", status, err_tail());
+	return WEXITSTATUS(status);
+}
+
+/* Ask it to end; it must, in order, within a second, and leave nothing. */
+static void
+server_stop(void)
+{
+	double seconds;
+	char path[PATH_MAX];
+
+	kill(server, SIGTERM);
+	ck_assert_int_eq(server_ends(&seconds), 0);
+	ck_assert_msg(seconds < 1.0 + (getenv("ASAN_OPTIONS") != NULL), "%g s", seconds);
+	ck_assert_int_eq(err_count("Server Exiting.."), 1);
+	snprintf(path, sizeof(path), "%s/%s_%d.ports", folder, getprogname(), (int)server);
+	ck_assert_msg(access(path, F_OK) == -1, "%s is left", path);
+}
+
+/* A socket, once it is connected. */
+static int
+connected(int to)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)to),
+	    .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	struct timeval limit = { .tv_sec = 10 };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	return fd;
+}
+
+static int
+client(void)
+{
+	return connected(port);
+}
+
+static void
+client_greeted(int fd, unsigned *slot, unsigned long *incarnation)
+{
+	char text[64];
+	unsigned long refuse;
+	ssize_t n = recv(fd, text, sizeof(text) - 1, 0);
+
+	ck_assert_msg(n > 0, "%s:\n%s", n == 0 ? "closed" : strerror(errno), err_tail());
+	text[n] = '\0';
+	ck_assert_int_eq(sscanf(text, "%u %lu %lu", slot, incarnation, &refuse), 3);
+}
+
+START_TEST(connections_are_spread)
+{
+	unsigned slot, each[WORKERS] = { 0 }, seen = 0;
+	unsigned long incarnation;
+	int i;
+
+	server_serves("good");
+	for (i = 0; i < 60 || seen != (1u << WORKERS) - 1; i++) {	/* some begin later than others */
+		client_greeted(client(), &slot, &incarnation);
+		ck_assert_uint_lt(slot, WORKERS);
+		seen |= 1u << slot;
+		each[slot]++;
+	}
+	for (; each[0] != each[1] || each[1] != each[2]; i++) {	/* but all get the same in the end */
+		ck_assert_int_lt(i, 1000);
+		client_greeted(client(), &slot, &incarnation);
+		each[slot]++;
+	}
+	server_stop();
+	ck_assert_int_eq(err_count("[ERR]"), 0);
+}
+END_TEST
+
+/* What each of these does ends it, and nobody else. */
+static const struct { const char *how, *line; } liars[] = {
+	{ "unsealed",            "what it sent was refused: sealed" },
+	{ "wrong-generation",    "what it sent was refused: sealed" },
+	{ "seals-twice",         "what it sent was refused: lane_sealed" },
+	{ "joins-twice",         "what it sent was refused: joined" },
+	{ "takes-nothing-given", "what it sent was refused: taken" },
+	{ "ready-twice",         "what it sent was refused: state" },
+	{ "garbage",             "what it sent was refused:" },
+	{ "closes-channel",      "exited with status 0; it is replaced" },
+	{ "drains-early",        "what it sent was refused: drained" },
+	{ "joins-the-future",    "what it sent was refused: joined" },
+	{ "closes-nothing-given", "what it sent was refused: closed" },
+	{ "complains-about-itself", "what it sent was refused: complaint" },
+	{ "complains-about-nobody", "what it sent was refused: complaint" },
+};
+
+START_TEST(a_liar_is_replaced)
+{
+	unsigned slot, seen = 0;
+	unsigned long incarnation;
+	double until = now() + 10;
+	int fd;
+
+	server_serves(liars[_i].how);
+	err_await(liars[_i].line);
+	while (seen != (1u << WORKERS) - 1 && now() < until) {	/* the successor serves, the others still do */
+		fd = client();
+		client_greeted(fd, &slot, &incarnation);
+		seen |= 1u << slot;
+	}
+	ck_assert_uint_eq(seen, (1u << WORKERS) - 1);
+	server_stop();
+	ck_assert_int_eq(err_count("[ERR]"), 1);
+}
+END_TEST
+
+START_TEST(nobody_is_reset_whom_a_dead_worker_had_not_taken)
+{
+	unsigned slot;
+	unsigned long incarnation;
+	int fds[60], i;
+
+	server_serves(_i == 0 ? "dies-untaken" : _i == 1 ? "takes-nothing" : "all-die-untaken");
+	for (i = 0; i < 60; i++)
+		fds[i] = client();
+	for (i = 0; i < 60; i++)
+		client_greeted(fds[i], &slot, &incarnation);
+	while (_i == 1 && err_count("did not take a connection within watchdog") == 0)
+		client_greeted(client(), &slot, &incarnation);	/* if that worker began late */
+	server_stop();
+}
+END_TEST
+
+/* Who was spoken to is lost with its worker; nobody else may go on with it. */
+START_TEST(the_answered_end_with_their_worker)
+{
+	unsigned slot;
+	unsigned long incarnation;
+	char byte;
+	int fd;
+
+	server_serves("dies-answered");
+	fd = client();
+	client_greeted(fd, &slot, &incarnation);
+	ck_assert_int_le(recv(fd, &byte, 1, 0), 0);
+	server_stop();
+}
+END_TEST
+
+START_TEST(what_never_is_ready_is_given_up)
+{
+	double seconds;
+
+	server_start("never-ready");
+	/* 10 deaths, backing off from 0.1 s up to 5 s */
+	ck_assert_int_eq(server_ends(&seconds), 1);
+	ck_assert_msg(err_count("[FTL] worker") == 1, "%s", err_tail());
+	ck_assert_int_eq(err_count("died 10 times before it was ready, the last time it exited with status 7"), 1);
+}
+END_TEST
+
+static const struct { const char *how, *line; } configs[] = {
+	{ "config-refuses", "f:1:2: first\n" },
+	{ "config-refuses", "f:3:4: second\n" },
+	{ "config-dies", "was ended by signal 9" },
+	{ "config-leaves", "exited with status 0" },
+	{ "config-hangs", "it did not answer within" },
+};
+
+START_TEST(without_configuration_it_does_not_start)
+{
+	double seconds;
+
+	server_start(configs[_i].how);
+	ck_assert_int_eq(server_ends(&seconds), 1);
+	ck_assert_msg(err_count(configs[_i].line) == 1, "%s", err_tail());
+	ck_assert_int_eq(err_count("Listening"), 0);
+}
+END_TEST
+
+START_TEST(who_does_not_end_is_ended)
+{
+	server_serves("never-ends");
+	server_stop();
+	ck_assert_int_eq(err_count("did not end within 0.5 s"), WORKERS);
+}
+END_TEST
+
+START_TEST(a_complaint_replaces_the_accused)
+{
+	server_serves("complains");
+	err_await("it broke the rules of its lane to worker 0: impossible bytes");
+	server_stop();
+}
+END_TEST
+
+START_TEST(who_complains_about_everybody_is_replaced)
+{
+	double seconds;
+
+	server_start("complains-always");	/* it never serves: somebody is always being replaced */
+	err_await("it complained about others more than 10 times");
+	kill(server, SIGTERM);
+	ck_assert_int_eq(server_ends(&seconds), 0);
+}
+END_TEST
+
+START_TEST(compaction_goes_round)
+{
+	server_serves("compacts");
+	err_await("compacted to generation 1");
+	server_stop();
+	ck_assert_int_eq(err_count("[ERR]"), 0);
+}
+END_TEST
+
+/* The pid of the newest process of this name, once it is ready, by its lines in the debug log. */
+static pid_t
+child_pid(const char *what)
+{
+	char name[64], ready[96];
+	const char *at, *last = NULL;
+	int pid;
+
+	snprintf(name, sizeof(name), "started %s (process ", what);
+	err_await(name);
+	for (at = err_text(); (at = strstr(at, name)) != NULL; at++)
+		last = at;
+	pid = atoi(last + strlen(name));
+	snprintf(ready, sizeof(ready), "%s (process %d) is ready", what, pid);
+	err_await(ready);
+	return pid;
+}
+
+START_TEST(a_dead_workers_counters_are_kept_as_far_as_they_are_plausible)
+{
+	char line[128];
+
+	server_serves(_i == 0 ? "good" : "boaster");
+	err_await("segments of worker 0");
+	kill(child_pid("worker 0"), SIGKILL);
+	err_await("was ended by signal 9");
+	kill(child_pid("system 0"), SIGKILL);
+	snprintf(line, sizeof(line), "departed in_msgs=%llu replaced=2",
+	    _i == 0 ? 5ull : 1ull << 62);
+	err_await(line);
+	server_stop();
+}
+END_TEST
+
+START_TEST(a_stopped_child_is_replaced_one_that_goes_on_is_not)
+{
+	pid_t pid;
+
+	server_serves("good");
+	pid = child_pid(_i == 0 ? "worker 1" : _i == 1 ? "log 0" : "system 0");
+	kill(pid, SIGSTOP);
+	if (_i != 1) {		/* the log cannot tell while it is stopped */
+		err_await("is stopped; it is replaced");
+		kill(pid, SIGCONT);
+		err_await("goes on");
+		kill(pid, SIGSTOP);
+	}
+	err_await("it was stopped for longer than watchdog allows");
+	ck_assert_int_eq(kill(pid, 0), -1);
+	server_stop();
+	ck_assert_int_eq(err_count("[ERR]"), 1);
+}
+END_TEST
+
+/* A new log process writes what the old one had not read. */
+START_TEST(no_line_is_lost_with_the_log)
+{
+	int i;
+
+	server_serves("good");
+	for (i = 0; i < 5; i++) {
+		pid_t pid = child_pid("log 0");
+		kill(pid, SIGSTOP);
+		kill(server, SIGHUP);
+		kill(child_pid("system 0"), SIGKILL);	/* a reason for lines */
+		nap();
+		kill(pid, SIGKILL);
+		double until = now() + 10;
+		while (err_count("started log 0") < i + 2 && now() < until)
+			nap();
+	}
+	server_stop();
+	ck_assert_msg(err_count("reload is not supported") == 5, "%s", err_tail());
+	ck_assert_msg(err_count("lines were lost") == 0, "%s", err_tail());
+}
+END_TEST
+
+START_TEST(lame_duck_ends_when_all_have_drained)
+{
+	double seconds;
+
+	server_serves("good");
+	kill(server, SIGUSR2);
+	ck_assert_int_eq(server_ends(&seconds), 0);
+	ck_assert_int_eq(err_count("Entering lame duck mode"), 1);
+	ck_assert_int_eq(err_count("Server Exiting.."), 1);
+}
+END_TEST
+
+START_TEST(who_dies_in_lame_duck_mode_is_said)
+{
+	pid_t pid;
+	double seconds;
+
+	server_serves("never-drains");
+	pid = child_pid("worker 1");
+	kill(server, SIGUSR2);
+	err_await("Entering lame duck mode");
+	kill(pid, SIGKILL);
+	err_await("was ended by signal 9");
+	kill(server, SIGINT);
+	ck_assert_int_eq(server_ends(&seconds), 0);
+	ck_assert_msg(err_count("[ERR] worker 1") == 1, "%s", err_tail());
+}
+END_TEST
+
+/* More than its channel takes at once: the rest is accepted when there is room again. */
+START_TEST(monitor_is_given_more_than_its_channel_takes)
+{
+	int fds[900], i;
+	char byte;
+
+	server_serves("good");
+	for (i = 0; i < 900; i++)
+		fds[i] = connected(http_port);
+	for (i = 0; i < 900; i++) {
+		ck_assert_msg(recv(fds[i], &byte, 1, 0) == 0, "connection %d: %s", i, strerror(errno));
+		close(fds[i]);
+	}
+	server_stop();
+	ck_assert_int_eq(err_count("[ERR]"), 0);
+}
+END_TEST
+
+/* Nobody is left, whatever the supervisor died of. */
+START_TEST(children_end_with_the_supervisor)
+{
+	static const char *const names[] = { "worker 0", "worker 1", "worker 2", "system 0", "log 0" };
+	pid_t pids[5];
+	double until;
+	char path[64], state;
+	FILE *f;
+	int i;
+
+	server_serves("never-ends");
+	for (i = 0; i < 5; i++)
+		pids[i] = child_pid(names[i]);
+	kill(server, SIGKILL);
+	waitpid(server, NULL, 0);
+	until = now() + 5;
+	for (i = 0; i < 5; i++) {
+		state = '?';
+		snprintf(path, sizeof(path), "/proc/%d/stat", (int)pids[i]);
+		while ((f = fopen(path, "r")) != NULL && now() < until) {
+			if (fscanf(f, "%*d %*s %c", &state) != 1)
+				state = 'Z';
+			fclose(f);
+			if (state == 'Z')	/* whoever inherited it waits for it, or not */
+				break;
+			nap();
+		}
+		ck_assert_msg(now() < until, "%s lives", names[i]);
+	}
+}
+END_TEST
+
+/* ../libexec/bulkhead beside our folder: links to ourselves. */
+static void
+links_make(void)
+{
+	char self[PATH_MAX], at[PATH_MAX], name[PATH_MAX + 64];
+	enum role role;
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	self[n] = '\0';
+	strlcpy(at, self, sizeof(at));
+	*strrchr(at, '/') = '\0';
+	*strrchr(at, '/') = '\0';
+	strlcat(at, "/libexec", sizeof(at));
+	mkdir(at, 0755);
+	strlcat(at, "/bulkhead", sizeof(at));
+	mkdir(at, 0755);
+	for (role = ROLE_CONFIG; role < ROLES; role++) {
+		snprintf(name, sizeof(name), "%s/bulkhead-%s", at, role_name(role));
+		unlink(name);
+		if (symlink(self, name) == -1)
+			exit(EXIT_FAILURE);
+	}
+}
+
+static Suite *
+tree_suite(void)
+{
+	Suite *s = suite_create("tree");
+	TCase *c = tcase_create("tree");
+
+	tcase_set_timeout(c, 90);
+	tcase_add_test(c, connections_are_spread);
+	tcase_add_loop_test(c, a_liar_is_replaced, 0, sizeof(liars) / sizeof(liars[0]));
+	tcase_add_loop_test(c, nobody_is_reset_whom_a_dead_worker_had_not_taken, 0, 3);
+	tcase_add_test(c, the_answered_end_with_their_worker);
+	tcase_add_test(c, what_never_is_ready_is_given_up);
+	tcase_add_loop_test(c, without_configuration_it_does_not_start, 0,
+	    sizeof(configs) / sizeof(configs[0]));
+	tcase_add_test(c, who_does_not_end_is_ended);
+	tcase_add_test(c, a_complaint_replaces_the_accused);
+	tcase_add_test(c, who_complains_about_everybody_is_replaced);
+	tcase_add_test(c, compaction_goes_round);
+	tcase_add_loop_test(c, a_dead_workers_counters_are_kept_as_far_as_they_are_plausible, 0, 2);
+	tcase_add_loop_test(c, a_stopped_child_is_replaced_one_that_goes_on_is_not, 0, 3);
+	tcase_add_test(c, no_line_is_lost_with_the_log);
+	tcase_add_test(c, lame_duck_ends_when_all_have_drained);
+	tcase_add_test(c, who_dies_in_lame_duck_mode_is_said);
+	tcase_add_test(c, monitor_is_given_more_than_its_channel_takes);
+	tcase_add_test(c, children_end_with_the_supervisor);
+	suite_add_tcase(s, c);
+	return s;
+}
+
+int
+main(int argc, char **argv)
+{
+	enum role role;
+	SRunner *r;
+	int failed;
+
+	for (role = ROLE_CONFIG; role < ROLES; role++)
+		if (strncmp(argv[0], "bulkhead-", 9) == 0 &&
+		    strcmp(argv[0] + 9, role_name(role)) == 0)
+			return fake_main(role);
+	links_make();
+	if (mkdtemp(folder) == NULL)
+		return EXIT_FAILURE;
+	r = srunner_create(tree_suite());
+	srunner_run_all(r, CK_NORMAL);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	unlink(err_path);
+	rmdir(folder);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
