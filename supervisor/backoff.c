@@ -1,27 +1,21 @@
 #include "supervisor/backoff.h"
 
-static bool
-backoff_too_often(const struct backoff *b, double now)
-{
-	/* deaths[next] is the oldest of the last BACKOFF_DEATHS */
-	return b->count == BACKOFF_DEATHS && now - b->deaths[b->next] < BACKOFF_WINDOW;
-}
-
 double
-backoff_delay(struct backoff *b, double now, bool was_ready)
+backoff_delay(struct backoff *b, double now, double limit, bool was_ready)
 {
-	bool often = backoff_too_often(b, now);
-
-	b->deaths[b->next] = now;
-	b->next = (b->next + 1) % BACKOFF_DEATHS;
-	if (b->count < BACKOFF_DEATHS)
-		b->count++;
+	b->used -= (now - b->seen) * limit / BACKOFF_WINDOW;
+	if (b->used < 0)
+		b->used = 0;
+	b->used++;
+	b->seen = now;
 	b->failures = was_ready ? 0 : b->failures + 1;
 
-	if (was_ready && !often) {
+	if (was_ready && b->used <= limit) {
 		b->delay = 0;
 		return 0;
 	}
+	if (b->used > limit)
+		b->used = limit;
 	b->delay = b->delay == 0 ? BACKOFF_FIRST : b->delay * 2;
 	if (b->delay > BACKOFF_MOST)
 		b->delay = BACKOFF_MOST;

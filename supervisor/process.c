@@ -373,7 +373,8 @@ process_died(struct process *p, const char *how)
 			startup_process_failed(p, how);
 		return;
 	}
-	delay = backoff_delay(&p->backoff, ev_now(s->loop), was_ready);
+	delay = backoff_delay(&p->backoff, ev_now(s->loop),
+	    (double)s->settings.restart_limit, was_ready);
 	if (delay == 0)
 		log_error("%s %u (process %d) %s; it is replaced",
 		    role_name(p->role), p->slot, (int)p->pid, how);

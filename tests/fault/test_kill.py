@@ -69,7 +69,7 @@ def connect_all(server, stop, failures, times):
 
 
 def test_kill_workers_in_a_loop(start):
-    server = start(config="debug: true\n", workers=4)
+    server = start(config="debug: true\nrestart_limit: 100000\n", workers=4)
     clients = server.clients_on_different_workers(4)
     safe = {server.worker_of(c) for c in clients[:2]}
     for c in clients[2:]:

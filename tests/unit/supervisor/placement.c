@@ -190,29 +190,29 @@ END_TEST
 
 START_TEST(the_dead_are_replaced_at_once_until_it_is_too_often)
 {
-	struct backoff b = { .count = 0 };
+	struct backoff b = { .used = 0 };
 	double now = 1000;
 	int i;
 
-	for (i = 0; i < BACKOFF_DEATHS; i++)
-		ck_assert(backoff_delay(&b, now += 0.5, true) == 0);
-	ck_assert(backoff_delay(&b, now += 0.5, true) == BACKOFF_FIRST);
-	ck_assert(backoff_delay(&b, now += 0.5, true) == BACKOFF_FIRST * 2);
+	for (i = 0; i < 10; i++)
+		ck_assert(backoff_delay(&b, now += 0.01, 10, true) == 0);
+	ck_assert(backoff_delay(&b, now += 0.5, 10, true) == BACKOFF_FIRST);
+	ck_assert(backoff_delay(&b, now += 0.5, 10, true) == BACKOFF_FIRST * 2);
 	for (i = 0; i < 20; i++)
-		ck_assert(backoff_delay(&b, now += 0.5, true) <= BACKOFF_MOST);
-	ck_assert(backoff_delay(&b, now += 0.5, true) == BACKOFF_MOST);
-	ck_assert(backoff_delay(&b, now += 100, true) == 0);	/* it was long ago */
+		ck_assert(backoff_delay(&b, now += 0.5, 10, true) <= BACKOFF_MOST);
+	ck_assert(backoff_delay(&b, now += 0.5, 10, true) == BACKOFF_MOST);
+	ck_assert(backoff_delay(&b, now += 100, 10, true) == 0);	/* it was long ago */
 }
 END_TEST
 
 START_TEST(who_never_was_ready_has_to_wait)
 {
-	struct backoff b = { .count = 0 };
+	struct backoff b = { .used = 0 };
 
-	ck_assert(backoff_delay(&b, 1, false) == BACKOFF_FIRST);
-	ck_assert(backoff_delay(&b, 2, false) == BACKOFF_FIRST * 2);
+	ck_assert(backoff_delay(&b, 1, 10, false) == BACKOFF_FIRST);
+	ck_assert(backoff_delay(&b, 2, 10, false) == BACKOFF_FIRST * 2);
 	ck_assert_uint_eq(b.failures, 2);
-	ck_assert(backoff_delay(&b, 3, true) == 0);
+	ck_assert(backoff_delay(&b, 3, 10, true) == 0);
 	ck_assert_uint_eq(b.failures, 0);
 }
 END_TEST
