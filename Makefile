@@ -141,7 +141,7 @@ check:
 	python3 tests/run.py $(BUILD) $(if $(T),--only $(T) unit integration interop fault)
 
 check-long:
-	$(MAKE) -j$(JOBS) all unit $$(command -v clang >/dev/null && echo fuzzers)
+	$(MAKE) -j$(JOBS) all unit benches $$(command -v clang >/dev/null && echo fuzzers)
 	python3 tests/run.py $(BUILD) --long --seconds 300
 
 asan:

@@ -143,7 +143,8 @@ void broker_refresh(struct broker *b);
 
 /* ---- the loop: call in this order */
 
-/* Handle what has come in on lanes, at most `budget` bytes from each. True: more is there. */
+/* Handle what has come in on lanes, at most `budget` bytes from each; many receivers count as
+ * bytes. True: more is there. */
 bool broker_drain(struct broker *b, size_t budget);
 /* Show peers what we wrote, wake those that sleep. Before sleeping and after each batch. */
 void broker_flush(struct broker *b);

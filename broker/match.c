@@ -383,8 +383,9 @@ match_take(struct broker *b, uint64_t hash, uint32_t account, struct bytes subje
 	return entry_build(b, e, all);
 }
 
-struct entry *
-match_own(struct broker *b, uint32_t account, struct bytes subject)
+/* all: true for all participants, not only for our own subscriptions. */
+static inline struct entry *
+match(struct broker *b, uint32_t account, struct bytes subject, bool all)
 {
 	uint64_t	 hash;
 	struct entry	*e;
@@ -394,23 +395,20 @@ match_own(struct broker *b, uint32_t account, struct bytes subject)
 	hash = match_hash(b, account, subject);
 	e = cache_find(&b->cache, hash, account, subject);
 	if (e == NULL)
-		return match_take(b, hash, account, subject, false);
-	return own_true(b, e) ? e : entry_build(b, e, false);
+		return match_take(b, hash, account, subject, all);
+	return (all ? all_true(b, e) : own_true(b, e)) ? e : entry_build(b, e, all);
+}
+
+struct entry *
+match_own(struct broker *b, uint32_t account, struct bytes subject)
+{
+	return match(b, account, subject, false);
 }
 
 struct entry *
 match_all(struct broker *b, uint32_t account, struct bytes subject)
 {
-	uint64_t	 hash;
-	struct entry	*e;
-
-	if (subject.len > INDEX_SUBJECT_MAX)
-		return &b->nobody;
-	hash = match_hash(b, account, subject);
-	e = cache_find(&b->cache, hash, account, subject);
-	if (e == NULL)
-		return match_take(b, hash, account, subject, true);
-	return all_true(b, e) ? e : entry_build(b, e, true);
+	return match(b, account, subject, true);
 }
 
 struct group *

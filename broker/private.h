@@ -22,7 +22,8 @@ struct taker {
 struct group {
 	uint32_t	name, length;		/* in the entry's names */
 	uint32_t	first, nlocal, nremote;
-	uint32_t	served;			/* scratch of one message */
+	bool		served;			/* scratch of one message */
+	bool		refused;		/* none of ours took the last one, and all lanes were full */
 	uint64_t	total;			/* members, here and there */
 };
 
@@ -172,6 +173,7 @@ struct broker {
 	uint64_t		 dirty;		/* lanes with something to publish or to wake */
 	bool			 slow;		/* a subscriber of this message is */
 	bool			 unblock;	/* a lane came free: tell the program */
+	uint32_t		 receivers;	/* of ours, of the record being read */
 	unsigned		 routing;	/* depth: no record may go away */
 	uint32_t		 nleaving;
 	uint64_t		 random;
@@ -232,10 +234,11 @@ int cache_reserve(struct cache *c, struct entry *e, size_t bytes);
 /* Take the takers of entries other than keep, until no more than `most` bytes are held. */
 void cache_shrink(struct cache *c, const struct entry *keep, size_t most);
 
+/* NULL before the first peer. */
 static inline uint32_t *
 entry_stamps(const struct cache *c, const struct entry *e)
 {
-	return c->stamps + (size_t)e->number * c->stride;
+	return c->stride == 0 ? NULL : c->stamps + (size_t)e->number * c->stride;
 }
 
 static inline struct group *
@@ -282,7 +285,7 @@ bool queue_deliver(struct broker *b, const struct entry *e, const struct group *
  * True: a member of ours took it.
  */
 bool queue_publish(struct broker *b, const struct entry *e, struct group *g, const struct message *m);
-/* Could g be served without waiting for a blocked lane? */
+/* Does g have to wait for a blocked lane? */
 bool queue_blocked(const struct broker *b, const struct entry *e, const struct group *g,
     const struct message *m);
 /* A participant with members of g, by weight, or -1. */

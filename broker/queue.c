@@ -64,7 +64,8 @@ queue_publish(struct broker *b, const struct entry *e, struct group *g, const st
 	const struct taker	*t = e->takers + g->first;
 	uint32_t		 n = g->nlocal + g->nremote, at, i, round;
 
-	g->served = 1;
+	g->served = true;
+	g->refused = false;
 	at = queue_member(t, g, random_below(b, g->total));
 	for (round = 0; round < 2; round++)
 		for (i = 0; i < n; i++, at = at + 1 == n ? 0 : at + 1) {
@@ -72,11 +73,12 @@ queue_publish(struct broker *b, const struct entry *e, struct group *g, const st
 				if (round == 0 && deliver_one(b, t[at], m))
 					return true;
 			} else if (round == 1 || (b->blocked & BIT(t[at].participant)) == 0) {
+				g->refused = round == 1;
 				queue_pick(b, e, g, t[at].participant);
 				return false;
 			}
 		}
-	g->served = 0;
+	g->served = false;
 	return false;
 }
 
@@ -88,7 +90,7 @@ queue_blocked(const struct broker *b, const struct entry *e, const struct group 
 	uint32_t		 i;
 
 	for (i = 0; i < g->nlocal; i++)
-		if (m->echo || t[i].connection != m->publisher)
+		if (!g->refused && (m->echo || t[i].connection != m->publisher))
 			return false;
 	for (; i < g->nlocal + g->nremote; i++)
 		if ((b->blocked & BIT(t[i].participant)) == 0)

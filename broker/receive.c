@@ -191,6 +191,7 @@ receive_deliver(struct broker *b, struct peer *p, struct wire_in *w)
 
 	if (e == NULL)
 		return why;
+	b->receivers = e->nlocals;
 	receive_share(w, e, &own);
 	b->routing++;
 	if ((w->flags & WIRE_PASSED) == 0)
@@ -318,6 +319,7 @@ receive_small(struct broker *b, struct peer *p, const struct ring_record *r)
 /* ---- draining */
 
 #define SMALL_EVERY	64	/* bulk records between looks at the small ring */
+#define RECEIVER_COST	2	/* bytes of the budget: a short message may have very many */
 
 /* Up to `most` records of one ring, `*budget` bytes. False: the lane is broken. */
 static bool
@@ -325,9 +327,11 @@ ring_drain(struct broker *b, struct peer *p, enum ring ring, unsigned most, size
 {
 	struct ring_record	 r;
 	const char		*why;
+	size_t			 cost;
 	int			 rc = 0;
 
 	while (most-- != 0 && *budget != 0 && (rc = ring_next(&p->lane, ring, &r)) == 1) {
+		b->receivers = 0;
 		why = ring == RING_BULK ? receive_bulk(b, p, &r) : receive_small(b, p, &r);
 		if (why != NULL) {
 			peer_break(b, p, why);
@@ -336,8 +340,8 @@ ring_drain(struct broker *b, struct peer *p, enum ring ring, unsigned most, size
 		if (p->broken)
 			return false;
 		ring_consume(&p->lane, ring, &r);
-		*budget -= r.len + sizeof(struct record_head) < *budget ?
-		    r.len + sizeof(struct record_head) : *budget;
+		cost = r.len + sizeof(struct record_head) + (size_t)b->receivers * RECEIVER_COST;
+		*budget -= cost < *budget ? cost : *budget;
 	}
 	if (rc < 0)
 		peer_break(b, p, p->lane.broken);

@@ -128,8 +128,7 @@ wire_text_clean(struct bytes text)
 	size_t i;
 
 	for (i = 0; i < text.len; i++)
-		if (text.data[i] == ' ' || text.data[i] == '\r' || text.data[i] == '\n' ||
-		    text.data[i] == '\t')
+		if (text.data[i] == ' ' || text.data[i] == '\n' || text.data[i] == '\t')
 			return false;
 	return true;
 }

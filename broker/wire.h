@@ -96,6 +96,7 @@ const char *wire_read(struct wire_in *w, char *text, const char *data, size_t le
 /* The next name of a list that wire_read() has checked. False: that was all. */
 bool wire_next_name(struct bytes *list, struct bytes *name);
 
-/* No byte of it could end a token or a line on a client's wire. */
+/* No byte of it could end a token or a line on a client's wire. A carriage return could
+ * not: clients' own subjects may have some (nats/parser.c). */
 bool wire_text_clean(struct bytes text);
 #endif

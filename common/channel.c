@@ -289,6 +289,8 @@ channel_writable(struct ev_loop *loop, ev_io *w, int revents)
 	if (ch->first == NULL) {
 		ch->last = &ch->first;
 		ev_io_stop(loop, w);
+		if (ch->sent != NULL)
+			ch->sent(ch);
 	}
 }
 

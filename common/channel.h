@@ -27,6 +27,9 @@ typedef int channel_receive(struct channel *ch, const struct msg *m, const int *
  */
 typedef void channel_broken(struct channel *ch, int error, const char *why);
 
+/* Nothing waits any more of what the peer did not take at once. */
+typedef void channel_sent(struct channel *ch);
+
 #define CHANNEL_QUEUE	(4u << 20)	/* bytes that may wait for a slow peer */
 
 struct channel_packet;			/* one that waits to be sent */
@@ -39,6 +42,7 @@ struct channel {
 	ev_io			 readable, writable;
 	channel_receive		*receive;
 	channel_broken		*broken;
+	channel_sent		*sent;	/* NULL after channel_open(): nobody asks */
 	void			*owner;
 	struct channel_packet	*first, **last;
 	size_t			 queued;	/* bytes */

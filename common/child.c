@@ -33,6 +33,7 @@ start_receive(struct child *child, const struct msg_start *start, const int *fds
 	child->incarnation = start->incarnation;
 	child->uid = (uint32_t)start->uid;
 	child->sandbox = (enum sandbox_mode)start->sandbox;
+	child->tells = start->tells != 0;
 	return 0;
 }
 
@@ -137,7 +138,7 @@ child_ready(struct child *child, const struct sandbox_profile *profile)
 	const struct msg	m = { .type = MSG_ready };
 	int			rc;
 
-	sandbox_enter(profile, child->sandbox, child->uid);
+	sandbox_enter(profile, child->sandbox, child->uid, child->tells);
 	rc = channel_send(&child->supervisor, &m, NULL);
 	if (rc == -EPIPE)
 		_exit(EXIT_SUCCESS);

@@ -22,6 +22,7 @@ struct child {
 	struct settings	 settings;
 	uint32_t	 uid;
 	enum sandbox_mode sandbox;
+	bool		 tells;		/* logs what the sandbox lacks, for all children */
 	channel_receive	*receive;	/* the program's own messages */
 	bool		 stopping;	/* `shutdown` came, or the supervisor is gone */
 	void		(*stop)(struct child *child);	/* called for `shutdown`; NULL: break the loop */

@@ -21,6 +21,9 @@
 #define PR_MDWE_REFUSE_EXEC_GAIN	1ul
 #endif
 
+/* The host is the same for all children: one of them tells, the others only for debugging. */
+static bool	tells_missing;
+
 /* One sentence for a layer that the host does not allow; the end if it is required. */
 static void
 layer_missing(enum sandbox_mode mode, const char *layer, int error, const char *means)
@@ -30,7 +33,10 @@ layer_missing(enum sandbox_mode mode, const char *layer, int error, const char *
 	if (mode == SANDBOX_REQUIRED)
 		fatal("sandbox: no %s (%s), and the sandbox is required: %s", layer,
 		    name == NULL ? "?" : name, means);
-	log_warn("sandbox: no %s (%s): %s", layer, name == NULL ? "?" : name, means);
+	if (tells_missing)
+		log_warn("sandbox: no %s (%s): %s", layer, name == NULL ? "?" : name, means);
+	else
+		log_debug("sandbox: no %s (%s): %s", layer, name == NULL ? "?" : name, means);
 }
 
 /* -- rlimits */
@@ -210,14 +216,17 @@ __lsan_is_turned_off(void)
 #endif
 
 void
-sandbox_enter(const struct sandbox_profile *profile, enum sandbox_mode mode, uint32_t uid)
+sandbox_enter(const struct sandbox_profile *profile, enum sandbox_mode mode, uint32_t uid,
+    bool tells)
 {
 	const bool	root = geteuid() == 0;
 	int		rc;
 
+	tells_missing = tells;
 	if (mode == SANDBOX_OFF) {
 		privileges_enter(mode);
-		log_warn("sandbox: off: a broken %s can do what its user can", profile->program);
+		if (tells)
+			log_warn("sandbox: off: a broken process can do what its user can");
 		return;
 	}
 #ifdef SANITIZED

@@ -10,7 +10,7 @@
 enum sandbox_mode { SANDBOX_OFF, SANDBOX_ON, SANDBOX_REQUIRED };
 
 struct sandbox_profile {
-	const char	*program;		/* for the log */
+	const char	*program;		/* bulkhead-NAME */
 	uint64_t	 descriptors;		/* RLIMIT_NOFILE; 0: leave it */
 	uint64_t	 file_size;		/* RLIMIT_FSIZE: largest segment written */
 	bool		 sockets;		/* reads and writes connected sockets, sets TCP options */
@@ -24,10 +24,11 @@ extern const struct sandbox_profile sandbox_config, sandbox_log, sandbox_worker,
 /*
  * Give up everything the profile does not name: rlimits, namespaces and empty
  * root where permitted, uid (ours + nothing else, if started as root),
- * no_new_privs, not dumpable, PDEATHSIG, MDWE, Landlock, seccomp. Logs one
- * WARN line for each layer the host does not allow and what that means;
- * SANDBOX_REQUIRED makes it fatal(). Call once, with everything loaded and no
- * thread started.
+ * no_new_privs, not dumpable, PDEATHSIG, MDWE, Landlock, seccomp. A layer the
+ * host does not allow is logged with what that means, a WARN line if `tells`
+ * and else for debugging; SANDBOX_REQUIRED makes it fatal(). Call once, with
+ * everything loaded and no thread started.
  */
-void sandbox_enter(const struct sandbox_profile *profile, enum sandbox_mode mode, uint32_t uid);
+void sandbox_enter(const struct sandbox_profile *profile, enum sandbox_mode mode, uint32_t uid,
+    bool tells);
 #endif

@@ -9,7 +9,7 @@ mkdir -p "$deps"
 
 build="gcc make pkg-config libc6-dev libev-dev libssl-dev libbsd-dev libmsgpack-dev libseccomp-dev \
 libjansson-dev libmicrohttpd-dev libxxhash-dev libcrypt-dev"
-tests="check clang libclang-rt-14-dev clang-format valgrind python3 python3-venv libnats-dev nats-server \
+tests="check clang libclang-rt-14-dev clang-format valgrind python3 python3-venv libnats-dev \
 nodejs npm mandoc curl strace"
 
 root=
@@ -31,7 +31,7 @@ missing() {
 
 install() {
 	[ $# -eq 0 ] && return 0
-	DEBIAN_FRONTEND=noninteractive $root apt-get install -y --no-install-recommends "$@" >"$deps/apt.log" 2>&1
+	$root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@" >"$deps/apt.log" 2>&1
 }
 
 want=$(missing $build $tests)
@@ -47,8 +47,16 @@ if [ -n "$want" ]; then
 	fi
 fi
 
-# Does the Debian server start by itself? Tests start their own.
-if command -v systemctl >/dev/null && systemctl is-active --quiet nats-server 2>/dev/null; then
+# Debian's server, to compare with. Installed it would start as a service on
+# port 4222, which is the one we are to serve: unpacked is enough.
+if ! command -v nats-server >/dev/null && [ ! -x /usr/sbin/nats-server ] && [ ! -x "$deps/debian/usr/sbin/nats-server" ]; then
+	if (cd "$deps" && rm -f nats-server_*.deb && apt-get download nats-server >nats-server.log 2>&1 &&
+	    dpkg-deb -x nats-server_*.deb debian); then
+		:
+	else
+		echo "deps: skipped: Debian's nats-server (see $deps/nats-server.log)"
+	fi
+elif command -v systemctl >/dev/null && systemctl is-active --quiet nats-server 2>/dev/null; then
 	echo "deps: note: Debian's nats-server runs on port 4222 (systemctl disable --now nats-server frees it)"
 fi
 

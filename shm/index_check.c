@@ -243,6 +243,8 @@ check_queues(struct check *c, uint32_t of, uint32_t at, uint32_t *count)
 			return bad(c, "link back from a group");
 		if (index_load(&q->weight) == 0)
 			return bad(c, "group without members");
+		if (index_load(&q->len) == 0)
+			return bad(c, "group without a name");
 		prev = at;
 	}
 	if (*count != most)

@@ -217,6 +217,8 @@ match_queue(struct lookup *l, const struct index_record *q)
 
 	if (weight == 0)
 		return 0;
+	if (len == 0)			/* nobody but a liar has a group without a name */
+		return -EBADMSG;
 	if (len > sizeof(m->names) - l->used)
 		return -E2BIG;
 	shared_copy(m->names + l->used, (const char *)q + INDEX_QUEUE_BYTES_AT, len);

@@ -48,6 +48,14 @@ participant_find(struct supervisor *s, uint64_t slot, uint64_t incarnation)
 	return p != NULL && p->incarnation == incarnation ? p : NULL;
 }
 
+/* Can p have been told of this one, be it gone by now? */
+static bool
+peer_was(const struct process *p, uint64_t slot, uint64_t incarnation)
+{
+	return slot < p->supervisor->workers && slot != p->slot &&
+	    incarnation <= p->supervisor->incarnations;
+}
+
 size_t
 fabric_ring_size(unsigned participants, uint64_t wanted)
 {
@@ -497,6 +505,8 @@ fabric_lane_sealed(struct process *p, const struct msg_lane_sealed *m)
 	struct link *link;
 	int rc;
 
+	if (!peer_was(p, m->peer, m->incarnation))
+		return -EBADMSG;
 	if (participant_find(s, m->peer, m->incarnation) == NULL)
 		return 0;	/* it died meanwhile */
 	link = &s->fabric.links[p->slot][m->peer];
@@ -516,6 +526,8 @@ fabric_joined(struct process *p, const struct msg_joined *m)
 	struct supervisor *s = p->supervisor;
 	struct link *link;
 
+	if (!peer_was(p, m->peer, m->incarnation))
+		return -EBADMSG;
 	if (participant_find(s, m->peer, m->incarnation) == NULL)
 		return 0;
 	link = &s->fabric.links[m->peer][p->slot];
@@ -533,6 +545,8 @@ fabric_partition_read(struct process *p, const struct msg_partition_read *m)
 	struct supervisor *s = p->supervisor;
 	struct link *link;
 
+	if (!peer_was(p, m->peer, m->incarnation))
+		return -EBADMSG;
 	if (participant_find(s, m->peer, m->incarnation) == NULL)
 		return 0;
 	link = &s->fabric.links[m->peer][p->slot];
@@ -548,15 +562,17 @@ fabric_partition_read(struct process *p, const struct msg_partition_read *m)
  * believed: whoever is accused wrongly loses its clients once, so who accuses
  * many is ended itself.
  */
-static void
+static int
 fabric_complaint(struct process *p, const struct msg_complaint *m)
 {
 	struct supervisor *s = p->supervisor;
 	struct process *accused = participant_find(s, m->peer, m->incarnation);
 	ev_tstamp now = ev_now(s->loop);
 
-	if (accused == NULL || accused == p || accused->state != PROCESS_READY)
-		return;		/* ended already */
+	if (!peer_was(p, m->peer, m->incarnation))
+		return -EBADMSG;
+	if (accused == NULL || accused->state != PROCESS_READY)
+		return 0;	/* ended already */
 	if (now - p->complained > COMPLAINTS_WINDOW) {
 		p->complained = now;
 		p->complaints = 0;
@@ -566,7 +582,7 @@ fabric_complaint(struct process *p, const struct msg_complaint *m)
 	if (++p->complaints > COMPLAINTS_MOST) {
 		process_kill(p, "it complained about others more than %d times in %g s",
 		    COMPLAINTS_MOST, COMPLAINTS_WINDOW);
-		return;
+		return 0;
 	}
 	if (m->hung)
 		process_kill(accused, "%s it leaves its lane from worker %u full",
@@ -574,6 +590,7 @@ fabric_complaint(struct process *p, const struct msg_complaint *m)
 	else
 		process_kill(accused, "it broke the rules of its lane to worker %u: %.*s",
 		    p->slot, (int)m->what.len, m->what.data);
+	return 0;
 }
 
 int
@@ -593,8 +610,7 @@ fabric_receive(struct process *p, const struct msg *m)
 	case MSG_compact:
 		return compaction_begin(p);
 	case MSG_complaint:
-		fabric_complaint(p, &m->u.complaint);
-		return 0;
+		return fabric_complaint(p, &m->u.complaint);
 	default:
 		return -EBADMSG;
 	}

@@ -1,5 +1,6 @@
 #include <arpa/inet.h>
 #include <net/if.h>
+#include <sys/stat.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ifaddrs.h>
@@ -12,25 +13,39 @@
 #include "supervisor/files.h"
 #include "supervisor/supervisor.h"
 
-/*
- * Whoever waits for the file sees it whole or not at all. 0 or -errno.
- */
+/* All of it into what is at this path. 0 or -errno. */
 static int
-file_write(const char *path, const char *text, mode_t mode)
+text_write(const char *path, const char *text, int flags)
 {
-	char next[PATH_MAX];
 	size_t len = strlen(text);
 	int fd, rc = 0;
 
-	if (snprintf(next, sizeof(next), "%s.%d", path, (int)getpid()) >= (int)sizeof(next))
-		return -ENAMETOOLONG;
-	fd = open(next, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
+	fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY | flags, 0644);
 	if (fd == -1)
 		return -errno;
 	errno = 0;
 	if (write(fd, text, len) != (ssize_t)len)
 		rc = errno == 0 ? -ENOSPC : -errno;
 	close(fd);
+	return rc;
+}
+
+/*
+ * Whoever waits for the file sees it whole or not at all; a device or a pipe
+ * is written to, never replaced. 0 or -errno.
+ */
+static int
+file_write(const char *path, const char *text)
+{
+	char next[PATH_MAX];
+	struct stat st;
+	int rc;
+
+	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+		return text_write(path, text, O_NONBLOCK);
+	if (snprintf(next, sizeof(next), "%s.%d", path, (int)getpid()) >= (int)sizeof(next))
+		return -ENAMETOOLONG;
+	rc = text_write(next, text, O_CREAT | O_TRUNC | O_NOFOLLOW);
 	if (rc == 0 && rename(next, path) == -1)
 		rc = -errno;
 	if (rc != 0)
@@ -48,7 +63,7 @@ files_write_pid(struct supervisor *s, char *error, size_t size)
 	if (*path == '\0')
 		return 0;
 	snprintf(text, sizeof(text), "%d", (int)getpid());
-	rc = file_write(path, text, 0644);
+	rc = file_write(path, text);
 	if (rc != 0)
 		snprintf(error, size, "Could not write pidfile: open %s: %s", path, error_text(-rc));
 	s->pid_written = rc == 0;
@@ -144,7 +159,7 @@ files_write_ports(struct supervisor *s, char *error, size_t size)
 	ports = files_ports(&s->listeners);
 	if (rc == 0) {
 		text = ports == NULL ? NULL : json_dumps(ports, JSON_COMPACT);
-		rc = text == NULL ? -ENOMEM : file_write(path, text, 0644);
+		rc = text == NULL ? -ENOMEM : file_write(path, text);
 	}
 	json_decref(ports);
 	free(text);
@@ -155,12 +170,29 @@ files_write_ports(struct supervisor *s, char *error, size_t size)
 	return rc;
 }
 
+/* Still a file with our number? Another server may have been started with the same one. */
+static bool
+pid_file_is_ours(const char *path)
+{
+	char text[16], ours[16];
+	ssize_t n;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	if (fd == -1)
+		return false;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[n < 0 ? 0 : n] = '\0';
+	snprintf(ours, sizeof(ours), "%d", (int)getpid());
+	return strcmp(text, ours) == 0;
+}
+
 void
 files_remove(struct supervisor *s)
 {
 	char path[PATH_MAX];
 
-	if (s->pid_written)
+	if (s->pid_written && pid_file_is_ours(s->settings.pid_file))
 		unlink(s->settings.pid_file);
 	if (s->ports_written && ports_path(s, path) == 0)
 		unlink(path);

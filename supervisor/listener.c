@@ -17,6 +17,7 @@
 #define LISTENER_BATCH		64	/* accepted in one loop turn, at most */
 #define LISTENER_PAUSE		0.05	/* seconds without accepting when exhausted */
 #define LISTENER_SHED		1.0	/* exhausted for so long: close who waits */
+#define LISTENER_CALM		1.0	/* not exhausted for so long: it is over */
 
 int
 listener_parse(const char *text, char host[256], uint16_t *port)
@@ -221,8 +222,9 @@ listener_exhausted(struct listener *l, int error)
 	struct listeners *all = &s->listeners;
 	ev_tstamp since = all->exhausted;
 
-	if (since == 0) {
+	if (since == 0)
 		since = ev_now(s->loop);
+	if (all->told == 0) {
 		log_error("cannot accept connections: %s%s; new ones have to wait",
 		    error_text(error), error == EMFILE ? " (limit of open files of this process)" :
 		    error == ENFILE ? " (limit of open files of this host)" : "");
@@ -232,6 +234,7 @@ listener_exhausted(struct listener *l, int error)
 		listener_shed(l);
 	}
 	all->exhausted = since;
+	all->told = ev_now(s->loop);
 	ev_timer_set(&all->pause, LISTENER_PAUSE, 0);
 	ev_timer_start(s->loop, &all->pause);
 	listeners_update(s);
@@ -240,9 +243,12 @@ listener_exhausted(struct listener *l, int error)
 static void
 listener_recovered(struct supervisor *s)
 {
-	if (s->listeners.exhausted == 0)
+	struct listeners *all = &s->listeners;
+
+	all->exhausted = 0;
+	if (all->told == 0 || ev_now(s->loop) - all->told < LISTENER_CALM)
 		return;
-	s->listeners.exhausted = 0;
+	all->told = 0;
 	log_info("connections are accepted again");
 }
 

@@ -29,6 +29,7 @@ struct listeners {
 	int		 reserve;	/* a descriptor to give up when there is no other; -1 */
 	ev_timer	 pause;		/* exhausted: accept again when it runs out */
 	ev_tstamp	 exhausted;	/* since when; 0: not */
+	ev_tstamp	 told;		/* when it was last so, if the log says that it is; 0: it does not */
 };
 
 /*

@@ -99,9 +99,10 @@ logging_open(struct supervisor *s, int *fd, char *error, size_t size)
 {
 	const char *path = s->settings.log_file;
 
+	/* O_NONBLOCK: a FIFO that nobody reads must not hold us up; the log may wait for its reader */
 	*fd = *path == '\0' ? fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0) :
-	    open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
-	if (*fd != -1)
+	    open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
+	if (*fd != -1 && (*path == '\0' || fcntl(*fd, F_SETFL, O_APPEND) == 0))
 		return 0;
 	snprintf(error, size, "error opening log file: open %s: %s",
 	    *path == '\0' ? "standard error" : path, error_text(errno));

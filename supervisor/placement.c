@@ -407,12 +407,15 @@ placement_taken(struct supervisor *s, unsigned slot, uint64_t cid)
 }
 
 /* Refused ones are not counted, so that one may say `closed` for them or not. */
-static void
+static int
 placement_closed(struct supervisor *s, unsigned slot, const struct numbers *cids)
 {
 	struct address *address;
 	uint32_t i;
 
+	for (i = 0; i < cids->count; i++)
+		if (msg_number(cids, i) > s->cids)
+			return -EBADMSG;	/* that is nobody's yet */
 	for (i = 0; i < cids->count; i++)
 		if (connections_remove(&s->placement.connections, msg_number(cids, i), slot,
 		    &address)) {
@@ -420,6 +423,7 @@ placement_closed(struct supervisor *s, unsigned slot, const struct numbers *cids
 			s->placement.loads[slot].connections--;
 		}
 	directory_count(s);
+	return 0;
 }
 
 int
@@ -427,6 +431,5 @@ placement_receive(struct process *p, const struct msg *m)
 {
 	if (m->type == MSG_taken)
 		return placement_taken(p->supervisor, p->slot, m->u.taken.cid);
-	placement_closed(p->supervisor, p->slot, &m->u.closed.cids);
-	return 0;
+	return placement_closed(p->supervisor, p->slot, &m->u.closed.cids);
 }

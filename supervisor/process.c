@@ -53,7 +53,7 @@ process_impatient(struct ev_loop *loop, ev_timer *w, int revents)
 		process_kill(p, "it was stopped for longer than watchdog allows (%g s)",
 		    p->supervisor->settings.watchdog);
 	else
-		process_kill(p, "it was not ready within %g s", PROCESS_START_LIMIT);
+		process_kill(p, "it did not answer within %g s", PROCESS_START_LIMIT);
 }
 
 struct process *
@@ -172,13 +172,24 @@ process_broken(struct channel *ch, int error, const char *why)
 		    why == NULL ? "?" : why, strerror(-error));
 }
 
+/* Who waits for its queue to be empty? */
+static void
+process_took_all(struct channel *ch)
+{
+	struct process *p = ch->owner;
+
+	listeners_update(p->supervisor);
+}
+
 static void
 process_greet(struct process *p, int log_end)
 {
 	struct supervisor *s = p->supervisor;
 	struct msg m = { .type = MSG_start, .u.start = {
 	    .slot = p->slot, .incarnation = p->incarnation,
-	    .uid = process_uid(p), .sandbox = process_sandbox(p) } };
+	    .uid = process_uid(p), .sandbox = process_sandbox(p),
+	    /* the first that is started with the settings */
+	    .tells = p->role == ROLE_LOG && p->deaths == 0 } };
 	int fds[2] = { s->documents[p->role], log_end };
 
 	process_send(p, &m, fds);
@@ -210,6 +221,7 @@ process_launch(struct process *p, int *log_end)
 	}
 	channel_open(&p->channel, s->loop, fds[0], ROLE_SUPERVISOR, p->role,
 	    supervisor_receive, process_broken, p);
+	p->channel.sent = process_took_all;
 	return 0;
 
  no_process:
@@ -231,7 +243,6 @@ process_start(struct process *p)
 	p->stopped = p->drained = false;
 	p->complaints = 0;
 	p->incarnation = ++s->incarnations;
-	p->started = ev_now(s->loop);
 	p->state = PROCESS_STARTING;
 	rc = process_launch(p, &log_end);
 	if (rc != 0) {
@@ -259,7 +270,7 @@ process_ready(struct process *p)
 	p->state = PROCESS_READY;
 	p->channel.state = MSG_READY;
 	p->backoff.failures = 0;
-	if (!p->stopped)
+	if (!p->stopped && p->role != ROLE_CONFIG)	/* that one has yet to answer */
 		ev_timer_stop(p->supervisor->loop, &p->patience);
 	log_debug("%s %u (process %d) is ready", role_name(p->role), p->slot, (int)p->pid);
 	return 0;
@@ -360,7 +371,7 @@ static void
 process_died(struct process *p, const char *how)
 {
 	struct supervisor *s = p->supervisor;
-	bool was_ready = p->channel.state == MSG_READY;
+	bool was_ready = p->channel.state == MSG_READY, stopping = s->phase == PHASE_STOPPING;
 	double delay;
 
 	p->channel.state = MSG_START;
@@ -368,7 +379,10 @@ process_died(struct process *p, const char *how)
 	p->state = PROCESS_IDLE;
 	supervisor_process_gone(p);
 	if (s->phase == PHASE_STOPPING || !p->wanted) {
-		log_debug("%s %u (process %d) %s", role_name(p->role), p->slot, (int)p->pid, how);
+		if (!stopping && p->role != ROLE_CONFIG)	/* lame duck mode, and not of itself */
+			log_error("%s %u (process %d) %s", role_name(p->role), p->slot, (int)p->pid, how);
+		else
+			log_debug("%s %u (process %d) %s", role_name(p->role), p->slot, (int)p->pid, how);
 		if (p->role == ROLE_CONFIG)
 			startup_process_failed(p, how);
 		return;

@@ -34,13 +34,12 @@ struct process {
 	pid_t			 pid;		/* 0: not running */
 	int			 pidfd;		/* -1 */
 	uint64_t		 deaths;
-	ev_tstamp		 started;
 	struct backoff		 backoff;
 	struct channel		 channel;
 	struct log_pipe		 log;		/* its lines on their way to the log process */
 	ev_io			 exited;
 	ev_timer		 restart;	/* WAITING */
-	ev_timer		 patience;	/* STARTING: to be ready; then: stopped for too long */
+	ev_timer		 patience;	/* STARTING: to be ready (config: to answer); then: stopped for too long */
 	char			 why[256];	/* why we killed it; empty: we did not */
 	double			 complained;	/* start of the window in which `complaints` are counted */
 	unsigned		 complaints;
@@ -54,7 +53,7 @@ struct processes {
 #define PROCESSES_EACH(all, p)						\
 	for (size_t i_ = 0; i_ < (all)->count && ((p) = (all)->items[i_], true); i_++)
 
-#define PROCESS_START_LIMIT	10.0	/* seconds from start to `ready` */
+#define PROCESS_START_LIMIT	10.0	/* seconds from start to `ready`, of config to its answer */
 #define PROCESS_LAST_WORDS	0.1	/* and from closing its channel to its end */
 
 /* A new entry, IDLE, wanted. NULL: no memory. */

@@ -259,9 +259,10 @@ startup_prepare(struct supervisor *s, char *error, size_t size)
 	char text[320];
 	int rc;
 
-	rc = files_write_pid(s, error, size);
+	/* who finds the port in use leaves the pid file to the server that uses it */
+	rc = listeners_open(s, error, size);
 	if (rc == 0)
-		rc = listeners_open(s, error, size);
+		rc = files_write_pid(s, error, size);
 	if (rc != 0)
 		return rc;
 	http = listener_first(&s->listeners, true);

@@ -198,6 +198,8 @@ supervisor_receive(struct channel *ch, const struct msg *m, const int *fds)
 	case MSG_closed:
 		return placement_receive(p, m);
 	case MSG_drained:
+		if (p->supervisor->phase < PHASE_LAME_DUCK)
+			return -EBADMSG;
 		p->drained = true;
 		shutdown_continue(p->supervisor);
 		return 0;

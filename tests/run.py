@@ -67,7 +67,9 @@ def pytest(count, args, env, folder):
     python = os.path.join(ROOT, "build", "deps", "venv", "bin", "python")
     if not os.access(python, os.X_OK):
         return skip(count, folder, "no Python environment in build/deps (make deps)")
-    command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-x" if args.stop else "-q", f"tests/{folder}"]
+    command = [python, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", f"tests/{folder}"]
+    if args.stop:
+        command.append("-x")
     if args.only:
         command += ["-k", args.only]
     began = time.monotonic()
@@ -120,7 +122,7 @@ def main():
     parser.add_argument("--stop", action="store_true")
     parser.add_argument("--only", default="")
     parser.add_argument("--seconds", type=int, default=5)
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     env = dict(os.environ, BUILD=args.build, PYTHONDONTWRITEBYTECODE="1",
                ASAN_OPTIONS="detect_leaks=1:abort_on_error=0:use_madv_dontdump=1",
                UBSAN_OPTIONS="print_stacktrace=1")

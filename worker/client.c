@@ -312,6 +312,9 @@ client_stop(struct client *c, enum client_stop why)
 	case CLIENT_DROPPING:
 		client_move(c, &w->dropping);
 		break;
+	case CLIENT_YIELDS:
+		client_move(c, &w->yielding);
+		break;
 	case CLIENT_READS:
 		break;
 	}
@@ -337,6 +340,10 @@ client_resume(struct client *c)
 {
 	if (c->state != CLIENT_OPEN || c->stop == CLIENT_READS)
 		return;
+	if ((c->flags & CLIENT_PACE) != 0 && c->allowance == 0) {
+		client_stop(c, CLIENT_PACED);	/* it was said while it waited for something else */
+		return;
+	}
 	client_unlist(c);
 	c->stop = CLIENT_READS;
 	c->interrupt = false;

@@ -29,6 +29,7 @@ enum client_stop {
 	CLIENT_PACED,		/* a subscriber of its is slow */
 	CLIENT_SETTLES,		/* it was paced from afar: does what it sent since make it so again? */
 	CLIENT_DROPPING,	/* a second CONNECT: its old subscriptions go first */
+	CLIENT_YIELDS,		/* what it sent had very many receivers: others first */
 };
 
 enum client_flags {

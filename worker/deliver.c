@@ -221,7 +221,8 @@ copy_append(struct client *c, const struct copy *copy, const struct message *m)
 	}
 	if (!copy_append_head(c, copy))
 		return false;
-	if (copy->body.len >= DELIVER_REFERENCE)
+	/* A reference holds the whole block: no headers that this client is not charged for. */
+	if (copy->body.len >= DELIVER_REFERENCE && copy->body.len >= m->body.len / 2)
 		block = message_block(w, m, &start);
 	if (block == NULL)
 		return output_bytes(&w->pool, &c->out, copy->body.data, copy->body.len) &&

@@ -183,8 +183,9 @@ compaction_look(struct worker *w)
 	if (w->compacting || !w->removals || w->child->supervisor.state != MSG_READY)
 		return;
 	w->removals = false;
-	if (broker_wants_compaction(w->broker) && worker_send(w, &m) == 0)
-		w->compacting = true;
+	w->compacting = broker_wants_compaction(w->broker);
+	if (w->compacting)
+		worker_send(w, &m);
 }
 
 /* ---- peers */

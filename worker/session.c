@@ -17,6 +17,7 @@
 
 #define QUOTED		1024	/* bytes of a subject in an answer */
 #define DROPS_AT_ONCE	512u	/* subscriptions that a second CONNECT drops without a pause */
+#define DELIVERIES_A_TURN	(128u << 10)	/* after which a client lets others go first */
 
 /* ---- answers */
 
@@ -529,7 +530,9 @@ session_end(struct client *c)
 size_t
 session_run(struct client *c, const char *data, size_t len)
 {
-	size_t			 at = 0, used, line_max = c->worker->settings->max_control_line;
+	struct worker		*w = c->worker;
+	size_t			 at = 0, used, line_max = w->settings->max_control_line;
+	uint64_t		 most = w->out_msgs + DELIVERIES_A_TURN;
 	struct nats_line	 l;
 	struct message		 m;
 
@@ -550,6 +553,8 @@ session_run(struct client *c, const char *data, size_t len)
 		at += used;
 		if (c->allowance != 0)
 			slow_allowance(c, used);
+		if (w->out_msgs > most && !c->interrupt)
+			client_stop(c, CLIENT_YIELDS);
 	}
 	return at;
 }

@@ -285,7 +285,7 @@ sid_matches(struct client *c, uint32_t slot, struct bytes subject)
 	struct bytes	 queue;
 	size_t		 len = broker_subject(c->worker->broker, slot, text, sizeof(text), &queue);
 
-	return queue.len == 0 && len <= sizeof(text) &&
+	return queue.len == 0 && len < sizeof(text) &&	/* as long: it may be cut */
 	    subject_matches((struct bytes){ text, len }, subject);
 }
 

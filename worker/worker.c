@@ -122,7 +122,7 @@ closed_tell(struct worker *w)
 }
 
 static void
-list_resume(struct client_list *list)
+list_resume(struct client_list *list, void (*resume)(struct client *c))
 {
 	struct client_list	 all = TAILQ_HEAD_INITIALIZER(all);
 	struct client		*c;
@@ -132,33 +132,21 @@ list_resume(struct client_list *list)
 	TAILQ_FOREACH(c, &all, entry)
 		c->list = &all;
 	while ((c = TAILQ_FIRST(&all)) != NULL)
-		client_resume(c);
+		resume(c);
 }
 
-static void
-paced_resume(struct client_list *list)
-{
-	struct client_list	 all = TAILQ_HEAD_INITIALIZER(all);
-	struct client		*c;
-
-	TAILQ_CONCAT(&all, list, entry);
-	TAILQ_FOREACH(c, &all, entry)
-		c->list = &all;
-	while ((c = TAILQ_FIRST(&all)) != NULL)
-		slow_pace_over(c);
-}
-
-/* Those who waited for a lane or for a slow subscriber go on. */
+/* Those who waited for a lane, for a slow subscriber or for others go on. */
 static void
 stopped_resume(struct worker *w)
 {
+	list_resume(&w->yielding, client_resume);
 	if (w->unblocked) {
 		w->unblocked = false;
-		list_resume(&w->blocked);
+		list_resume(&w->blocked, client_resume);
 	}
 	if (w->caught_up) {
 		w->caught_up = false;
-		paced_resume(&w->paced.waiting);
+		list_resume(&w->paced.waiting, slow_pace_over);
 	}
 }
 
@@ -219,7 +207,7 @@ worker_turn_end(struct worker *w)
 	broker_flush(w->broker);
 	lane_timeout_set(w);
 	busy = busy || w->more || w->unblocked || w->caught_up || w->touched != NULL ||
-	    !TAILQ_EMPTY(&w->closing);
+	    !TAILQ_EMPTY(&w->yielding) || !TAILQ_EMPTY(&w->closing);
 	busy_set(w, busy || !broker_sleep(w->broker));
 	if (w->stopping && w->open == 0)
 		ev_break(w->loop, EVBREAK_ALL);
@@ -359,6 +347,7 @@ worker_init(struct worker *w, struct child *child)
 	TAILQ_INIT(&w->fresh);
 	TAILQ_INIT(&w->blocked);
 	TAILQ_INIT(&w->dropping);
+	TAILQ_INIT(&w->yielding);
 	TAILQ_INIT(&w->closing);
 	RB_INIT(&w->long_sids);
 	output_pool_init(&w->pool);

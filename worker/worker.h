@@ -52,7 +52,7 @@ struct worker {
 
 	/* this turn of the loop */
 	struct client		*touched, *heavy;
-	struct client_list	 fresh, blocked, dropping, closing;
+	struct client_list	 fresh, blocked, dropping, yielding, closing;
 	uint64_t		 taken;		/* highest cid to say `taken` for; 0: none */
 	uint64_t		*closed;	/* cids to say `closed` for */
 	uint32_t		 nclosed, closed_room;
@@ -109,7 +109,7 @@ client_touch(struct client *c)
 	c->worker->touched = c;
 }
 
-/* Tell the supervisor; what it is too slow to take is its own loss. 0 or -errno. */
+/* Tell the supervisor. What it is too slow to take is logged, and its own loss: always 0. */
 int worker_send(struct worker *w, const struct msg *m);
 
 uint64_t worker_microseconds(const struct worker *w);

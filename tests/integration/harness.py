@@ -33,6 +33,7 @@ def real_server():
     """Path of a nats-server to compare with, newest first, or None."""
     for path in (os.environ.get("NATS_SERVER"), os.path.join(BUILD, "deps", "bin", "nats-server"),
                  os.path.join(ROOT, "build", "deps", "bin", "nats-server"),
+                 os.path.join(ROOT, "build", "deps", "debian", "usr", "sbin", "nats-server"),
                  "/usr/sbin/nats-server", "/usr/bin/nats-server"):
         if path and os.access(path, os.X_OK):
             return path
@@ -76,7 +77,7 @@ class Server:
     """One bulkhead (or, with exe, another server of the same command line)."""
 
     def __init__(self, folder, config="", args=(), workers=3, exe=BULKHEAD, port=-1, env=None,
-                 listen=True):
+                 listen=True, user=None):
         self.folder, self.exe, self.process = str(folder), exe, None
         self.ours = exe == BULKHEAD or exe.startswith(BUILD + "/bin")
         self.log_path = os.path.join(self.folder, "log")
@@ -94,14 +95,16 @@ class Server:
         if text.strip():
             self.argv += ["-c", self.config_path]
         self.argv += list(args)
-        self.env = env
+        self.env, self.user = env, user
+        if user is not None:
+            os.chown(self.folder, user, user)
 
     def start(self, wait=True):
         for name in os.listdir(self.folder):
             if name.endswith(".ports"):
                 os.unlink(os.path.join(self.folder, name))
         self.process = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, env=self.env,
-                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, user=self.user)
         self.pid = self.process.pid
         if wait:
             self.wait_ready()

@@ -328,3 +328,18 @@ def test_info_has_what_clients_rely_on(server):
     second = json.loads(c.line()[5:])
     assert second["connect_info"] is True and second["remote_account"] == "$G"
     assert second["client_id"] == c.info["client_id"]
+
+
+def test_odd_bytes_in_subject_and_reply_cross_workers(server):
+    """What the parser lets pass as a word must not look like a lie to another worker."""
+    a, b, c = server.clients_on_different_workers(3)
+    before = server.workers()
+    a.send("SUB > 1\r\n")
+    a.ping()
+    for word in (b"x\ry", b"\r", b"x\0y", b"x\xffy", b"x\x0by"):
+        b.send(publish(word, b"one"), publish(b"plain", b"two", word))
+    b.send(publish(b"end"))
+    lines = a.until(b"end 1 0\r\n")
+    assert lines.count(b"\r\none\r\n") == 5 and lines.count(b"\r\ntwo\r\n") == 5
+    assert b.quiet() and c.quiet()
+    assert server.workers() == before

@@ -3,7 +3,9 @@ import os
 import re
 import signal
 import socket
+import stat
 import subprocess
+import tempfile
 import time
 
 import pytest
@@ -85,9 +87,61 @@ def test_after_sigkill_nothing_is_left_and_the_next_start_goes_well(start, tmp_p
     assert not pid_file.exists()
 
 
-def test_a_port_in_use_is_said_and_ends_with_1(start):
-    server = start()
-    done = program("-a", "127.0.0.1", "-p", str(server.port))
+def test_a_pid_file_that_another_server_took_over_is_left_to_it(start, tmp_path):
+    pid_file = tmp_path / "p"
+    first = start(args=["-P", str(pid_file)])
+    second = start(args=["-P", str(pid_file)])
+    assert first.stop() == 0
+    assert int(pid_file.read_text()) == second.pid
+    assert second.stop() == 0
+    assert not pid_file.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes devices")
+def test_a_device_is_never_replaced_by_the_pid_file(start, tmp_path):
+    device = str(tmp_path / "null")
+    os.mknod(device, stat.S_IFCHR | 0o666, os.makedev(1, 3))
+    server = start(args=["-P", device])
+    assert server.stop() == 0
+    assert stat.S_ISCHR(os.stat(device).st_mode)
+
+
+def test_stopped_children_do_not_delay_the_end(start):
+    server = start(args=["-m", "-1"])
+    kids = server.children()
+    for pid in kids:
+        os.kill(pid, signal.SIGSTOP)
+    began = time.monotonic()
+    assert server.stop() == 0
+    assert time.monotonic() - began < (1.0 if not harness.SANITIZED else 10)
+    assert not any(harness.alive(pid) for pid in kids)
+
+
+@pytest.mark.parametrize("milliseconds", [2, 5, 8, 11, 14, 17, 20, 30])
+def test_it_ends_while_it_starts(start, milliseconds):
+    server = start(wait=False)
+    time.sleep(milliseconds / 1000)     # any moment: not a wait for anything
+    server.kill(signal.SIGTERM)
+    server.kill(signal.SIGTERM)
+    began = time.monotonic()
+    assert server.process.wait(harness.LIMIT) in (0, -signal.SIGTERM)
+    assert time.monotonic() - began < (1.0 if not harness.SANITIZED else 10)
+    assert not [name for name in os.listdir(server.folder) if name.endswith(".ports")]
+
+
+@pytest.mark.skipif(harness.SANITIZED, reason="runs without a sandbox")
+def test_missing_layers_of_the_sandbox_are_said_once():
+    with tempfile.TemporaryDirectory() as folder:       # of which all parents may be entered
+        with harness.Server(folder, args=["-m", "-1"], user=65534 if os.geteuid() == 0 else None) as server:
+            lines = re.findall(r"\[WRN\] (sandbox: no [^(]*)", server.log())
+    assert "sandbox: no uid of its own " in lines and len(lines) == len(set(lines))
+
+
+def test_a_port_in_use_is_said_and_ends_with_1(start, tmp_path):
+    pid_file = tmp_path / "p"
+    server = start(args=["-P", str(pid_file)])
+    done = program("-a", "127.0.0.1", "-p", str(server.port), "-P", str(pid_file))
+    assert int(pid_file.read_text()) == server.pid
     assert done.returncode == 1
     assert "address already in use" in done.stderr.lower()
     assert str(server.port) in done.stderr
@@ -119,6 +173,17 @@ def test_log_reopens_on_sigusr1(start, tmp_path):
     harness.until(lambda: os.path.exists(server.log_path), "a new log file")
     server.client()
     server.wait_log("Client connection created")
+
+
+def test_a_log_that_nobody_reads_does_not_stop_the_server(start, tmp_path):
+    path = str(tmp_path / "other")
+    server = start(args=["-l", path])
+    os.unlink(path)
+    os.mkfifo(path)
+    server.kill(signal.SIGUSR1)
+    for _ in range(20):
+        server.client().ping()
+    assert server.stop() == 0
 
 
 def test_trace_shows_protocol_lines_and_no_secret(start):

@@ -1,6 +1,8 @@
 """Limits and timers: the real server's texts, and nobody else notices."""
 import os
 import re
+import resource
+import socket
 import time
 
 import pytest
@@ -39,7 +41,6 @@ def test_limit_for_each_source_address(start):
     for c in a:
         c.ping()
     assert b"-ERR" in server.client(connect=False).rest()
-    import socket
     s = socket.socket()
     s.bind(("127.0.0.2", 0))
     s.connect(("127.0.0.1", server.port))
@@ -94,13 +95,11 @@ def test_the_error_reaches_a_client_that_still_sends(server):
 
 
 def test_descriptors_exhausted_old_clients_go_on(start):
-    import resource
     server = start(config="debug: true\n")
     keep = server.clients_on_different_workers(3)
     limit = len(os.listdir(f"/proc/{server.pid}/fd")) + 3
     soft, hard = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
     resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (limit, hard))
-    import socket
     waiting = []
     for _ in range(40):
         s = socket.socket()
@@ -115,6 +114,30 @@ def test_descriptors_exhausted_old_clients_go_on(start):
     for s in waiting:
         s.settimeout(harness.LIMIT)
         assert s.recv(5) == b"INFO ", "every attempt is served in the end"
+
+
+def test_exhaustion_that_comes_and_goes_is_said_once(start):
+    server = start()
+    waiting = []
+    limit = len(os.listdir(f"/proc/{server.pid}/fd")) + 1       # for one connection at a time
+    soft, hard = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (limit, hard))
+    for _ in range(40):
+        s = socket.socket()
+        s.setblocking(False)
+        s.connect_ex(("127.0.0.1", server.port))
+        waiting.append(s)
+    for s in waiting:
+        s.settimeout(harness.LIMIT)
+        assert s.recv(5) == b"INFO "
+    assert server.log().count("cannot accept connections") == 1
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (soft, hard))
+
+    def again():
+        server.client().close()
+        return "connections are accepted again" in server.log()
+    harness.until(again, "it is over")
+    assert server.log().count("connections are accepted again") == 1
 
 
 def test_ten_thousand_subscriptions_on_one_connection_and_back(server):

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <time.h>
 #include "tests/unit/worker/rig.h"
+#include "worker/input.h"
+#include "worker/slow.h"
 
 #define C	"CONNECT {\"verbose\":false,\"pedantic\":false,\"protocol\":1,\"name\":\"n\",\"lang\":\"c\",\"version\":\"1\"}\r\n"
 
@@ -53,27 +55,25 @@ wait_closed(unsigned n)
 		rig_wait(&rig);
 }
 
-START_TEST(taken_comes_before_the_first_byte)
+/* The supervisor keeps its copy until `taken`, which says that the client was answered. */
+START_TEST(a_client_is_answered_before_it_is_said_to_be_taken)
 {
 	int	 fds[2000], n = 0;
 
 	rig_start(&rig);
-	/* The supervisor does not read, until `taken` has to wait. */
+	/* The supervisor does not read, until `taken` has to wait: INFO does not. */
 	ev_io_stop(rig.child.loop, &rig.supervisor.readable);
 	do {
 		ck_assert_int_lt(n, 2000);
 		fds[n++] = rig_pass(&rig, REFUSE_NOTHING);
 		for (int i = 0; i < 3; i++)
 			rig_turn(&rig);
+		ck_assert_int_eq(read(fds[n - 1], got, 1), 1);
 	} while (rig.child.supervisor.queued == 0);
-	ck_assert_int_eq(read(fds[n - 1], got, 1), -1);
-	ck_assert_int_eq(read(fds[0], got, 1), 1);
+	ck_assert_uint_eq(rig.taken, 0);
 	ev_io_start(rig.child.loop, &rig.supervisor.readable);
 	while (rig.taken < rig.cid)
 		rig_wait(&rig);
-	for (int i = 0; i < 3; i++)
-		rig_turn(&rig);
-	ck_assert_int_eq(read(fds[n - 1], got, 1), 1);
 	while (n-- > 0)
 		close(fds[n]);
 	wait_closed((unsigned)rig.cid);
@@ -243,6 +243,72 @@ START_TEST(without_stall_the_slow_one_loses_and_stays)
 }
 END_TEST
 
+/* Told to pause while its old subscriptions go: it pauses then, and can be told again. */
+START_TEST(a_pause_is_kept_for_later)
+{
+	static char	 text[1 << 15];
+	size_t		 len = 0;
+	struct client	*c;
+	int		 fd;
+
+	rig_start(&rig);
+	fd = subscriber("");
+	for (unsigned i = 0; i < 1000; i++)
+		len += (size_t)snprintf(text + len, sizeof(text) - len, "SUB a.%u %u\r\n", i, i);
+	rig_say(&rig, fd, text);
+	c = client_of(1);
+	while (c->subscriptions < 1000)
+		rig_turn(&rig);
+	ck_assert_int_eq(write(fd, C, strlen(C)), (ssize_t)strlen(C));
+	input_read(c);
+	ck_assert_int_eq(c->stop, CLIENT_DROPPING);
+	worker_pace(&rig.w, c->slot, c->cid);
+	rig_turn(&rig);
+	rig_turn(&rig);
+	ck_assert_int_eq(c->stop, CLIENT_PACED);
+	while (c->stop != CLIENT_READS)
+		rig_wait(&rig);
+	ck_assert_uint_eq(c->flags & CLIENT_PACE, 0);
+	close(fd);
+}
+END_TEST
+
+/* What one read brings may be delivered a million times: others get their turn meanwhile. */
+START_TEST(a_client_with_very_many_deliveries_lets_others_go_first)
+{
+	static char	 text[1 << 17];
+	size_t		 len = 0;
+	uint64_t	 all = 0, most = 0, before;
+	int		 fd, other;
+
+	rig_start(&rig);
+	fd = subscriber("");
+	other = subscriber("");
+	for (unsigned i = 0; i < 5000; i++)
+		len += (size_t)snprintf(text + len, sizeof(text) - len, "SUB x %u\r\n", i);
+	rig_say(&rig, fd, text);
+	while (client_of(1)->subscriptions < 5000)
+		rig_turn(&rig);
+	for (len = 0; len < 300 * 11; len += 11)
+		memcpy(text + len, "PUB x 0\r\n\r\n", 11);
+	ck_assert_int_eq(write(fd, text, len), (ssize_t)len);
+	while (all < 300 * 5000) {
+		before = atomic_load(&rig.w.head->out_msgs) + rig.w.out_msgs;
+		rig_turn(&rig);
+		all = atomic_load(&rig.w.head->out_msgs) + rig.w.out_msgs;
+		if (all - before > most)
+			most = all - before;
+		while (read(fd, got, sizeof(got)) > 0)
+			;
+	}
+	ck_assert_uint_le(most, 2 * (128 << 10) + 10000);
+	rig_say(&rig, other, "PING\r\n");
+	ck_assert(rig_read(&rig, other, "PONG\r\n", got, sizeof(got)));
+	close(fd);
+	close(other);
+}
+END_TEST
+
 START_TEST(a_silent_client_becomes_stale)
 {
 	int	 fd;
@@ -298,17 +364,21 @@ END_TEST
 START_TEST(lame_duck_info_says_so)
 {
 	const struct msg	 m = { .type = MSG_lame_duck };
-	int			 fd;
+	int			 fd, old;
 	ssize_t			 n;
 
 	rig_start(&rig);
 	fd = subscriber("");
+	old = rig_connect(&rig, REFUSE_NOTHING);	/* would not know what to do with it */
+	ck_assert_int_gt(read(old, got, sizeof(got)), 0);
 	ck_assert_int_eq(channel_send(&rig.supervisor, &m, NULL), 0);
 	while ((n = read(fd, got, sizeof(got) - 1)) == -1)
 		rig_wait(&rig);
 	ck_assert_int_gt(n, 0);
 	got[n] = '\0';
 	ck_assert_ptr_nonnull(strstr(got, "\"ldm\":true"));
+	ck_assert_int_eq(read(old, got, sizeof(got)), -1);
+	close(old);
 	close(fd);
 }
 END_TEST
@@ -429,8 +499,12 @@ START_TEST(compaction_moves_all_subscriptions)
 	churn(fd, live, 20000);
 	close(small);
 	small = subscriber("");
+	rig_say(&rig, fd, "PUB nobody 1\r\nx\r\n");
 	rig_segments(&rig);
 	ck_assert_uint_eq(rig.sealed, 2);
+	ck_assert_uint_eq(atomic_load(&rig.w.head->in_msgs), 1);
+	ck_assert_uint_eq(atomic_load(&client_record(client_of(1))->in_msgs), 1);
+	ck_assert_str_eq(client_record(client_of(1))->name, "n");
 	check_live(fd, live);
 	churn(fd, live, 3000);
 	check_live(fd, live);
@@ -481,13 +555,15 @@ main(void)
 
 	tcase_add_checked_fixture(c, setup, teardown);
 	tcase_set_timeout(c, 180);
-	tcase_add_test(c, taken_comes_before_the_first_byte);
+	tcase_add_test(c, a_client_is_answered_before_it_is_said_to_be_taken);
 	tcase_add_test(c, a_refused_one_gets_info_the_error_and_the_end);
 	tcase_add_test(c, last_words_reach_one_that_still_sends_and_one_that_stopped);
 	tcase_add_test(c, a_stopped_subscriber_is_cut_and_recorded);
 	tcase_add_test(c, the_write_deadline_cuts);
 	tcase_add_test(c, a_slow_one_paces_its_publisher_and_is_not_cut);
 	tcase_add_test(c, without_stall_the_slow_one_loses_and_stays);
+	tcase_add_test(c, a_pause_is_kept_for_later);
+	tcase_add_test(c, a_client_with_very_many_deliveries_lets_others_go_first);
 	tcase_add_test(c, a_silent_client_becomes_stale);
 	tcase_add_test(c, lame_duck_tells_waits_and_closes_all);
 	tcase_add_test(c, lame_duck_info_says_so);

@@ -3,11 +3,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "broker/private.h"
+#include "shm/index_owner.h"
 #include "tests/unit/worker/rig.h"
 
 #define C	"CONNECT {\"verbose\":false,\"pedantic\":false,\"protocol\":1}\r\n"
 #define CP	"CONNECT {\"verbose\":false,\"pedantic\":true}\r\n"
 #define CH	"CONNECT {\"verbose\":false,\"headers\":true,\"no_responders\":true}\r\n"
+#define FULL	"-ERR 'maximum subscriptions exceeded'\r\n"
 #define UNKNOWN	"-ERR 'Unknown Protocol Operation'\r\n"
 
 static struct rig	 rig;
@@ -36,6 +39,7 @@ static const struct { const char *what, *said, *got; } cases[] = {
 	{ "bare line feeds", C "SUB foo 1\nPUB foo 2\nhi\r\nPING\n", "MSG foo 1 2\r\nhi\r\nPONG\r\n" },
 	{ "payload ends in LF", C "SUB foo 1\nPUB foo 2\nhi\nPING\r\n", UNKNOWN },
 	{ "payload too long", C "SUB foo 1\r\nPUB foo 2\r\nhixx\r\n", UNKNOWN },
+	{ "payload ends in CR alone", C "SUB foo 1\r\nPUB foo 2\r\nhi\rxx\r\n", UNKNOWN },
 	{ "empty line", C "\r\n", UNKNOWN },
 	{ "a client says MSG", C "MSG foo 1 2\r\nhi\r\n", UNKNOWN },
 	{ "bad JSON", "CONNECT {\"verbose\":fals\r\n", "" },
@@ -154,16 +158,19 @@ END_TEST
 START_TEST(payloads_of_any_size_arrive)
 {
 	static const size_t	 sizes[] = { 0, 1, 4000, 8190, 8192, 16383, 16384, 65536, 300000, 1048576 };
-	static char		 text[1100000], got[1100000], want[1100000];
-	int			 fd = rig_connect(&rig, REFUSE_NOTHING);
+	static char		 text[1100000], got[1100000], want[1100000], noise[400];
+	int			 fd = rig_connect(&rig, REFUSE_NOTHING), other = rig_connect(&rig, REFUSE_NOTHING);
 	size_t			 size, len, n;
 
 	srandom(3);
+	memset(noise, '~', sizeof(noise));
+	memcpy(noise, "+OK", 3);
+	noise[sizeof(noise) - 1] = '\n';
 	rig_say(&rig, fd, C "SUB big 1\r\nPING\r\n");
 	ck_assert(rig_read(&rig, fd, "PONG\r\n", got, sizeof(got)));
 	for (int i = 0; i < 60; i++) {
 		size = sizes[(size_t)i % (sizeof(sizes) / sizeof(sizes[0]))];
-		n = (size_t)snprintf(text, sizeof(text), "PUB big %zu\r\n", size);
+		n = (size_t)snprintf(text, sizeof(text), i % 2 ? "PUB big %zu\r\n" : "PUB big re.ply %zu\r\n", size);
 		for (size_t k = 0; k < size; k++)
 			text[n + k] = (char)('a' + (k * 31 + (size_t)i) % 26);
 		memcpy(text + n + size, "\r\n", 3);
@@ -173,10 +180,11 @@ START_TEST(payloads_of_any_size_arrive)
 			if (part > len - at)
 				part = len - at;
 			rig_write(&rig, fd, text + at, part);
+			rig_write(&rig, other, noise, sizeof(noise));	/* uses the same buffer */
 		}
 		rig_say(&rig, fd, "PING\r\n");
 		ck_assert(rig_read(&rig, fd, "PONG\r\n", got, sizeof(got)));
-		n = (size_t)snprintf(want, sizeof(want), "MSG big 1 %zu\r\n", size);
+		n = (size_t)snprintf(want, sizeof(want), i % 2 ? "MSG big 1 %zu\r\n" : "MSG big 1 re.ply %zu\r\n", size);
 		memcpy(want + n, strchr(text, '\n') + 1, size + 2);
 		memcpy(want + n + size + 2, "PONG\r\n", 7);
 		ck_assert_msg(strcmp(got, want) == 0, "size %zu", size);
@@ -197,6 +205,51 @@ START_TEST(headers_are_stripped_for_those_who_do_not_know_them)
 	ck_assert_str_eq(got, "MSG foo 1 r 2\r\nhi\r\n");
 	close(old);
 	close(new);
+}
+END_TEST
+
+/* What is held for one who reads nothing is what max_pending counts. */
+START_TEST(stripped_headers_are_not_held)
+{
+	static char	 got[4096], text[300100];
+	int		 old = rig_connect(&rig, REFUSE_NOTHING), new = rig_connect(&rig, REFUSE_NOTHING);
+	size_t		 held = 0, len = (size_t)snprintf(text, sizeof(text), "HPUB foo 280000 300000\r\n") + 300002;
+	const struct client *c = rig.w.clients[0];
+
+	rig_say(&rig, old, C "SUB foo 1\r\nPING\r\n");
+	ck_assert(rig_read(&rig, old, "PONG\r\n", got, sizeof(got)));
+	rig_say(&rig, new, CH);
+	memcpy(text + len - 2, "\r\n", 2);
+	for (int i = 0; i < 50; i++)
+		rig_write(&rig, new, text, len);
+	rig_say(&rig, new, "PING\r\n");
+	ck_assert(rig_read(&rig, new, "PONG\r\n", got, sizeof(got)));
+	ck_assert_uint_gt(c->out.pending, 400000);
+	for (const struct piece *p = c->out.first; p != NULL; p = p->next)
+		held += p->block != NULL ? p->block->size : 0;
+	ck_assert_uint_le(held, 2 * c->out.pending);
+	close(old);
+	close(new);
+}
+END_TEST
+
+START_TEST(a_full_partition_is_an_error_and_the_client_stays)
+{
+	char		 got[4096];
+	int		 fd = rig_connect(&rig, REFUSE_NOTHING);
+	struct index	*index = rig.w.broker->index;
+
+	rig_say(&rig, fd, C "SUB a 1\r\nSUB *.x q 2\r\nPING\r\n");
+	ck_assert(rig_read(&rig, fd, "PONG\r\n", got, sizeof(got)));
+	index->limit = index->top;
+	rig_say(&rig, fd, "SUB b.c 3\r\nSUB *.y.> 4\r\nSUB a q 5\r\nSUB *.x r 6\r\nSUB a 7\r\nPUB a 0\r\n\r\nPING\r\n");
+	ck_assert(rig_read(&rig, fd, "PONG\r\n", got, sizeof(got)));
+	ck_assert_str_eq(got, FULL FULL FULL FULL "MSG a 1 0\r\n\r\nMSG a 7 0\r\n\r\nPONG\r\n");
+	index->limit = INDEX_ARENA_END;
+	rig_say(&rig, fd, "SUB b.c 3\r\nPUB b.c 0\r\n\r\nPING\r\n");
+	ck_assert(rig_read(&rig, fd, "PONG\r\n", got, sizeof(got)));
+	ck_assert_str_eq(got, "MSG b.c 3 0\r\n\r\nPONG\r\n");
+	close(fd);
 }
 END_TEST
 
@@ -249,6 +302,8 @@ main(void)
 	tcase_add_test(c, the_first_pong_brings_info);
 	tcase_add_test(c, payloads_of_any_size_arrive);
 	tcase_add_test(c, headers_are_stripped_for_those_who_do_not_know_them);
+	tcase_add_test(c, stripped_headers_are_not_held);
+	tcase_add_test(c, a_full_partition_is_an_error_and_the_client_stays);
 	tcase_add_test(c, limits_of_subscriptions_and_tokens);
 	tcase_add_test(c, a_control_line_may_be_as_long_as_the_limit);
 	suite_add_tcase(s, c);
