@@ -236,6 +236,7 @@ def test_a_worker_that_goes_on_again_is_kept(start):
     assert pid in server.workers()
 
 
+@pytest.mark.skipif(harness.SANITIZED, reason="the sanitizers keep freed memory")
 def test_memory_is_given_back_after_a_burst(start):
     server = start(config="debug: true\n", workers=1)
     c = server.client()
