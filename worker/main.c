@@ -4,6 +4,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <jansson.h>
 #include "common/child.h"
 #include "common/log.h"
 #include "worker/worker.h"
@@ -15,6 +16,7 @@ main(void)
 	static struct child	 child;
 	int			 rc;
 
+	json_object_seed(0);		/* from /dev/urandom, while it can be opened */
 	child_init(&child, ROLE_WORKER, worker_receive, &w);
 	if ((rc = worker_init(&w, &child)) != 0)
 		fatal("worker: %s", strerror(-rc));

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
+#include <jansson.h>
 #include "admin/system/reports.h"
 #include "common/child.h"
 #include "common/log.h"
@@ -112,6 +113,7 @@ main(void)
 {
 	static struct server	s = { .monitor.fd = -1 };
 
+	json_object_seed(0);		/* from /dev/urandom, while it can be opened */
 	usage_init(&s.reporter.usage);
 	s.reporter.processors = sysconf(_SC_NPROCESSORS_ONLN);
 	child_init(&s.child, ROLE_SYSTEM, receive, &s);
