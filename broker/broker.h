@@ -129,7 +129,10 @@ enum published {
 };
 
 /* What one publisher's messages have in common; one for each connection, zeroed at its start. */
-struct publish_hint { void *entry; };	/* the match of its last subject */
+struct publish_hint {
+	void	*entry;		/* the match of its last subject */
+	bool	 missed;	/* a subject was not in the cache; the caller resets it */
+};
 
 /*
  * Route a message that enters here. cid: the publisher's, told back by `pace`
@@ -137,6 +140,11 @@ struct publish_hint { void *entry; };	/* the match of its last subject */
  */
 enum published broker_publish(struct broker *b, const struct message *m, uint64_t cid,
     struct publish_hint *hint);
+
+/* These subjects, at most BROKER_EXPECTED, are about to be published: bring near what that needs.
+ * Worth it where the cache misses. */
+#define BROKER_EXPECTED	16u
+void broker_expect(const struct broker *b, uint32_t account, const struct bytes *subjects, unsigned count);
 
 /* Look at all partitions once for changes: after each read from a socket, before its messages. */
 void broker_refresh(struct broker *b);

@@ -326,6 +326,7 @@ static struct entry *
 entry_build(struct broker *b, struct entry *e, bool all)
 {
 	e->epoch = e->own_epoch = 0;
+	b->built++;
 	if (entry_fill(b, e, all) == 0)
 		return e;
 	cache_shrink(&b->cache, e, 0);

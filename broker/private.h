@@ -163,6 +163,7 @@ struct pick { uint32_t participant, group; };
 
 struct broker {
 	/* what each message touches */
+	uint64_t		 built;		/* entries ever filled in */
 	uint64_t		 epoch;		/* rises with every change of interest seen */
 	uint64_t		 own_epoch;	/* with every change of wildcards of ours */
 	struct subscription	*subs;

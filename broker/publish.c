@@ -127,10 +127,22 @@ publish_widely(struct broker *b, const struct entry *e, const struct message *m,
 
 /* ---- entering */
 
+void
+broker_expect(const struct broker *b, uint32_t account, const struct bytes *subjects, unsigned count)
+{
+	uint32_t	 slots[BROKER_EXPECTED];
+	unsigned	 i;
+
+	index_expect(b->index, account, subjects, count, slots);
+	for (i = 0; i < count; i++)
+		__builtin_prefetch(&b->subs[slots[i]]);
+}
+
 enum published
 broker_publish(struct broker *b, const struct message *m, uint64_t cid, struct publish_hint *hint)
 {
 	struct entry	*e = hint->entry;
+	uint64_t	 built = b->built;
 	bool		 taken;
 
 	if (e == NULL || e->epoch != b->epoch || !entry_is(e, m->account, m->subject)) {
@@ -140,6 +152,7 @@ broker_publish(struct broker *b, const struct message *m, uint64_t cid, struct p
 			return PUBLISHED;
 		}
 		hint->entry = e;
+		hint->missed |= b->built != built;
 	}
 	if ((e->lanes | e->ngroups) != 0)
 		return publish_widely(b, e, m, cid);

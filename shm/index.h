@@ -61,6 +61,16 @@ struct index_hits { uint32_t *records; size_t count, room; };
 int index_match_own(const struct index *idx, uint32_t account, struct bytes subject,
     struct index_hits *hits);
 
+/*
+ * Bring near what index_match_own() will read of `count` subjects, at most
+ * INDEX_EXPECTED: the processor waits for all at once rather than for one after
+ * the other. notes[i]: what index_note() says for subject i without wildcards, 0
+ * if it has none.
+ */
+#define INDEX_EXPECTED		16u
+void index_expect(const struct index *idx, uint32_t account, const struct bytes *subjects,
+    unsigned count, uint32_t *notes);
+
 struct index_usage { uint64_t records, live_bytes, top_bytes; };
 void index_usage(const struct index *idx, struct index_usage *u);
 

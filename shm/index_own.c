@@ -142,3 +142,22 @@ index_match_own(const struct index *idx, uint32_t account, struct bytes subject,
 	/* The frontier is scratch, not part of what the caller's const is about. */
 	return match_patterns((struct index *)(uintptr_t)idx, root, subject, hits);
 }
+
+void
+index_expect(const struct index *idx, uint32_t account, const struct bytes *subjects,
+    unsigned count, uint32_t *notes)
+{
+	uint32_t tags[INDEX_EXPECTED], at[INDEX_EXPECTED];
+	unsigned i;
+
+	for (i = 0; i < count; i++) {
+		tags[i] = index_tag(idx->secret, INDEX_LITERAL, account, subjects[i]);
+		index_prefetch(idx, tags[i]);
+	}
+	for (i = 0; i < count; i++) {
+		at[i] = index_peek(idx, tags[i]);
+		__builtin_prefetch(index_record_at(idx, at[i]));
+	}
+	for (i = 0; i < count; i++)
+		notes[i] = at[i] == 0 ? 0 : index_load(&index_record_at(idx, at[i])->note);
+}

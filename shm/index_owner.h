@@ -61,6 +61,8 @@ uint32_t index_alloc_block(struct index *idx);
 void index_free_block(struct index *idx, uint32_t at);
 
 /* index_table.c: the hash table. */
+void index_prefetch(const struct index *idx, uint32_t tag);
+uint32_t index_peek(const struct index *idx, uint32_t tag);	/* perhaps of another with this tag */
 uint32_t index_find(const struct index *idx, unsigned kind, uint32_t number, struct bytes b, uint32_t tag);
 int index_put(struct index *idx, uint32_t tag, uint32_t at);	/* 0 or -ENOSPC */
 void index_drop(struct index *idx, uint32_t tag, uint32_t at);

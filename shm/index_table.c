@@ -53,6 +53,27 @@ index_find(const struct index *idx, unsigned kind, uint32_t number, struct bytes
 	return 0;
 }
 
+void
+index_prefetch(const struct index *idx, uint32_t tag)
+{
+	__builtin_prefetch(bucket_first(idx, index_bucket_of(tag, idx->buckets)));
+}
+
+uint32_t
+index_peek(const struct index *idx, uint32_t tag)
+{
+	const struct index_bucket *b = bucket_first(idx, index_bucket_of(tag, idx->buckets));
+	uint64_t slot;
+	unsigned i;
+
+	for (i = 0; i < INDEX_SLOTS; i++) {
+		slot = index_load(&b->slot[i]);
+		if (slot >> 32 == tag && slot != 0)
+			return (uint32_t)slot;
+	}
+	return 0;
+}
+
 /* Into the chain's first free slot. 0 or -ENOSPC. */
 static int
 chain_put(struct index *idx, struct index_bucket *b, uint64_t slot)

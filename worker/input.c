@@ -100,15 +100,15 @@ input_keep(struct client *c, const char *data, size_t len)
 	c->rest = r;
 }
 
-/* How much one read may take. */
+/* How much one read may take: who is alone all of it; several share, so that turns stay short. */
 static size_t
 input_budget(const struct client *c)
 {
 	const struct worker	*w = c->worker;
 	size_t			 most = WORKER_READ;
 
-	if (w->last_readers > 2) {
-		most = 2 * WORKER_READ / w->last_readers;
+	if (w->last_readers > 1) {
+		most = WORKER_READ / w->last_readers;
 		if (most < READ_LEAST)
 			most = READ_LEAST;
 	}

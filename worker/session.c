@@ -276,13 +276,14 @@ may_subscribe(struct client *c, const struct nats_line *l)
 	const struct settings	*s = c->worker->settings;
 	char			 text[QUOTED];
 
-	subject_quote(text, sizeof(text), l->subject);
 	if (bytes_equal(l->queue, BYTES("_sys_"))) {
+		subject_quote(text, sizeof(text), l->subject);
 		session_error(c, "Permissions Violation for Subscription to %s using queue \"_sys_\"", text);
 		client_error(c, "Subscription Violation - Subject %s, Queue: \"_sys_\"", text);
 		return false;
 	}
 	if (s->max_sub_tokens != 0 && subject_tokens(l->subject) > s->max_sub_tokens) {
+		subject_quote(text, sizeof(text), l->subject);
 		session_error(c, "Permissions Violation for Subscription to %s, too many tokens", text);
 		client_error(c, "Subscription Violation Too Many Tokens - Subject %s", text);
 		return false;
@@ -527,17 +528,40 @@ session_end(struct client *c)
 	}
 }
 
+/* Where the cache misses, what the next messages need is fetched together. How far that looked. */
+static size_t
+session_look_ahead(struct client *c, const char *data, size_t len)
+{
+	struct bytes		 subjects[BROKER_EXPECTED];
+	size_t			 at = 0, used, line_max = c->worker->settings->max_control_line;
+	struct nats_line	 l;
+	unsigned		 n;
+
+	c->hint.missed = false;
+	for (n = 0; n < BROKER_EXPECTED && at < len; n++) {
+		used = nats_parse(data + at, len - at, line_max, &l);
+		if (l.op != NATS_PUB && l.op != NATS_HPUB)
+			break;
+		subjects[n] = l.subject;
+		at += used + l.size + 2;
+	}
+	broker_expect(c->worker->broker, c->account, subjects, n);
+	return at;
+}
+
 size_t
 session_run(struct client *c, const char *data, size_t len)
 {
 	struct worker		*w = c->worker;
-	size_t			 at = 0, used, line_max = w->settings->max_control_line;
+	size_t			 at = 0, used, line_max = w->settings->max_control_line, ahead = 0;
 	uint64_t		 most = w->out_msgs + DELIVERIES_A_TURN;
 	struct nats_line	 l;
 	struct message		 m;
 
 	message_init(&m, c);
 	while (at < len && !c->interrupt) {
+		if (c->hint.missed && at >= ahead)
+			ahead = at + session_look_ahead(c, data + at, len - at);
 		used = nats_parse(data + at, len - at, line_max, &l);
 		if (l.op == NATS_PUB || l.op == NATS_HPUB) {
 			used = session_message(c, &l, &m, (struct bytes){ data + at, used },

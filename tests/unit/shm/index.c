@@ -845,6 +845,32 @@ START_TEST(the_checker_finds_it)
 }
 END_TEST
 
+/* Notes of what is there, 0 for what is not; and it writes nothing. */
+START_TEST(what_is_expected)
+{
+	struct bytes subjects[INDEX_EXPECTED];
+	char text[INDEX_EXPECTED][16];
+	uint32_t record, notes[INDEX_EXPECTED];
+	unsigned i;
+
+	for (i = 0; i < INDEX_EXPECTED; i++) {
+		snprintf(text[i], sizeof(text[i]), "expected.%u", i);
+		subjects[i] = bytes_of(text[i]);
+		if (i % 3 == 0)
+			continue;
+		ck_assert_int_eq(index_add(idx, 7, subjects[i], (struct bytes){ 0 }, &record), 1);
+		index_set_note(idx, record, i + 100);
+	}
+	index_expect(idx, 7, subjects, INDEX_EXPECTED, notes);
+	for (i = 0; i < INDEX_EXPECTED; i++)
+		ck_assert_uint_eq(notes[i], i % 3 == 0 ? 0 : i + 100);
+	index_expect(idx, 8, subjects, INDEX_EXPECTED, notes);
+	for (i = 0; i < INDEX_EXPECTED; i++)
+		ck_assert_uint_eq(notes[i], 0);
+	index_expect(idx, 7, subjects, 0, notes);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -874,6 +900,7 @@ main(void)
 	tcase_add_test(c, large_records_are_used_again);
 	tcase_add_test(c, a_change_elsewhere_leaves_a_stamp_alone);
 	tcase_add_test(c, the_checker_finds_it);
+	tcase_add_test(c, what_is_expected);
 	suite_add_tcase(s, c);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);
