@@ -25,6 +25,15 @@ struct child {
 	bool		 tells;		/* logs what the sandbox lacks, for all children */
 	channel_receive	*receive;	/* the program's own messages */
 	bool		 stopping;	/* `shutdown` came, or the supervisor is gone */
+	/*
+	 * Reload. `check`: can what is in `next` be applied? NULL: yes; or why not, a
+	 * sentence that lives until the next call. `apply`: child->settings are the new
+	 * ones now, `before` the old, freed after it. NULL hooks: nothing to check or do.
+	 */
+	const char	*(*check)(struct child *child, const struct settings *next);
+	void		(*apply)(struct child *child, const struct settings *before);
+	struct settings	 next;		/* prepared */
+	uint64_t	 next_version;	/* of next; 0: none */
 	void		(*stop)(struct child *child);	/* called for `shutdown`; NULL: break the loop */
 	void		*program;	/* the program's own state */
 };

@@ -47,6 +47,12 @@ enum msg_state { MSG_START = 1, MSG_READY = 2, MSG_ALWAYS = 3 };
 /* What `refuse` of a connection says. */
 enum refusal { REFUSE_NOTHING, REFUSE_MAX_CONNECTIONS, REFUSE_PER_ADDRESS, REFUSE_SHUTDOWN };
 
+/* Why a log file comes. */
+enum log_file_why { LOG_FILE_START, LOG_FILE_REOPENED, LOG_FILE_FULL, LOG_FILE_RELOAD };
+
+/* What the socket of `log_syslog` is. */
+enum syslog_kind { SYSLOG_LOCAL, SYSLOG_UNIX_STREAM, SYSLOG_UDP, SYSLOG_TCP };
+
 struct msg {
 	enum msg_type type;
 	union {

@@ -15,22 +15,33 @@
 #define OBJECTS_MAX		(1u << 20)	/* names, values and items of one document */
 
 static const struct setting table[] = {
-#define SETTING(kind_, name_, value_, lo_, hi_, roles_, help_)				\
+#define SETTING(kind_, name_, value_, lo_, hi_, unit_, how_, roles_, help_)				\
 	{ .name = #name_, .kind = SETTING_##kind_, .least = (double)(lo_),		\
-	  .most = (double)(hi_), .roles = (roles_), .help = (help_),			\
+	  .most = (double)(hi_), .unit = (unit_), .how = (how_), .roles = (roles_),	\
+	  .value = #value_, .help = (help_),						\
 	  .offset = offsetof(struct settings, name_),					\
 	  .has = offsetof(struct settings, has_##name_) },
 #define ALIAS(other, name)
+#define LATER(name, off, what)
 #include "common/settings.def"
 };
 #define TABLE_COUNT	(sizeof(table) / sizeof(table[0]))
 
 static const struct { const char *other, *name; } aliases[] = {
-#define SETTING(kind, name, value, lo, hi, roles, help)
+#define SETTING(kind, name, value, lo, hi, unit, how, roles, help)
 #define ALIAS(other_, name_) { #other_, #name_ },
+#define LATER(name, off, what)
 #include "common/settings.def"
 };
 #define ALIAS_COUNT	(sizeof(aliases) / sizeof(aliases[0]))
+
+static const struct later laters[] = {
+#define SETTING(kind, name, value, lo, hi, unit, how, roles, help)
+#define ALIAS(other, name)
+#define LATER(name_, off_, what_) { #name_, off_, what_ },
+#include "common/settings.def"
+};
+#define LATER_COUNT	(sizeof(laters) / sizeof(laters[0]))
 
 const struct setting *
 settings_table(size_t *count)
@@ -58,6 +69,17 @@ setting_find(struct bytes name)
 	for (i = 0; i < ALIAS_COUNT; i++)
 		if (name_is(name, aliases[i].other))
 			return setting_find(bytes_of(aliases[i].name));
+	return NULL;
+}
+
+const struct later *
+later_find(struct bytes name)
+{
+	size_t	i;
+
+	for (i = 0; i < LATER_COUNT; i++)
+		if (name_is(name, laters[i].name))
+			return &laters[i];
 	return NULL;
 }
 
@@ -176,8 +198,9 @@ settings_init(struct settings *s)
 	size_t	i;
 
 	memset(s, 0, sizeof(*s));
-#define SETTING(kind, name, value, lo, hi, roles, help) s->name = DEFAULT_##kind(value);
+#define SETTING(kind, name, value, lo, hi, unit, how, roles, help) s->name = DEFAULT_##kind(value);
 #define ALIAS(other, name)
+#define LATER(name, off, what)
 #include "common/settings.def"
 	for (i = 0; i < TABLE_COUNT; i++)
 		if (table[i].kind == SETTING_text && *(char **)place(s, &table[i]) == NULL) {

@@ -16,22 +16,35 @@ struct text_list { char **items; size_t count; };
 #define STORE_list struct text_list
 
 struct settings {
-#define SETTING(kind, name, value, lo, hi, roles, help) STORE_##kind name;
+#define SETTING(kind, name, value, lo, hi, unit, how, roles, help) STORE_##kind name;
 #define ALIAS(other, name)
+#define LATER(name, off, what)
 #include "common/settings.def"
 	/* Which were given, by settings.def's order, rather than left at their default. */
-#define SETTING(kind, name, value, lo, hi, roles, help) bool has_##name;
+#define SETTING(kind, name, value, lo, hi, unit, how, roles, help) bool has_##name;
 #define ALIAS(other, name)
+#define LATER(name, off, what)
 #include "common/settings.def"
 };
 
 enum setting_kind { SETTING_integer, SETTING_duration, SETTING_boolean, SETTING_text, SETTING_list };
 
+/* Whether it may change while the server runs. */
+enum setting_how {
+	LIVE	= 1,		/* by a reload */
+	FIXED	= 2,		/* by a restart only */
+	OWN	= 4,		/* the supervisor sets it; no file or flag may */
+	SECRET	= 8,		/* beside one of those: shown to nobody */
+};
+
 struct setting {
 	const char		*name;
 	enum setting_kind	 kind;
 	double			 least, most;
+	const char		*unit;		/* of a number: "bytes", "seconds", "" */
+	unsigned		 how;
 	uint64_t		 roles;
+	const char		*value;		/* the default, as in settings.def */
 	const char		*help;
 	size_t			 offset, has;	/* in struct settings */
 };
@@ -44,6 +57,16 @@ const struct setting *setting_find(struct bytes name);
 
 /* The known name nearest to a misspelt one, for messages; NULL: none is near. */
 const char *setting_suggest(struct bytes name);
+
+/* A key of the real server that has no meaning here yet. */
+struct later {
+	const char	*name;
+	bool		 off;		/* `false` is as good as leaving it out */
+	const char	*what;		/* what is missing: "TLS" */
+};
+
+/* Without regard to case; NULL: none of them. */
+const struct later *later_find(struct bytes name);
 
 /* All at their defaults. 0 or -ENOMEM. */
 int settings_init(struct settings *s);

@@ -86,10 +86,10 @@ function value(kind, v) {
 /^SETTING\(/ {
 	line = $0
 	help = line
-	sub(/^[^"]*("[^"]*"[^"]*,[^"]*)?"/, "", help); sub(/"\)$/, "", help)
+	sub(/"\)$/, "", help); sub(/.*"/, "", help)
 	sub(/^SETTING\(/, "", line)
 	split(line, part, /, */)
-	if (part[2] == "server_id" || part[2] == "config_digest")
+	if (line ~ /, OWN,/)
 		next
 	n++
 	name[n] = part[2]; kind[n] = part[1]; text[n] = help

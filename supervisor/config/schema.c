@@ -15,36 +15,6 @@ struct schema {
 	int				 rc;
 };
 
-/*
- * Keys of the real server for what does not exist here yet. off: the same as
- * leaving it out, so `jetstream: false` does no harm.
- */
-static const struct { const char *key; bool off; } unsupported[] = {
-	{ "account_resolver", false }, { "accounts", false }, { "accounts_resolver", false },
-	{ "allow_non_tls", true }, { "authorization", false }, { "cluster", false },
-	{ "connect_error_reports", false }, { "default_js_domain", false },
-	{ "default_sentinel", false }, { "disable_sublist_cache", true },
-	{ "feature_flags", false }, { "gateway", false }, { "http_base_path", false },
-	{ "https", false }, { "https_port", false }, { "jetstream", true }, { "leaf", false },
-	{ "leafnodes", false }, { "log_max_num", false }, { "log_size_limit", false },
-	{ "logfile_max_num", false }, { "logfile_size_limit", false }, { "logtime_utc", true },
-	{ "mappings", false }, { "maps", false }, { "max_closed_clients", false },
-	{ "max_traced_msg_len", false }, { "mqtt", false }, { "no_auth_user", false },
-	{ "no_sublist_cache", true }, { "no_sys_acc", false }, { "no_system", false },
-	{ "no_system_account", false }, { "ocsp", true }, { "ocsp_cache", true },
-	{ "operator", false }, { "operators", false }, { "prof_block_rate", false },
-	{ "prof_port", false }, { "proxies", false }, { "proxy_protocol", true },
-	{ "reconnect_error_reports", false }, { "remote_syslog", false }, { "resolver", false },
-	{ "resolver_pinned_accounts", false }, { "resolver_preload", false },
-	{ "resolver_tls", false }, { "root", false }, { "root_operator", false },
-	{ "root_operators", false }, { "roots", false }, { "server_metadata", false },
-	{ "server_tags", false }, { "store_dir", false }, { "storedir", false },
-	{ "syslog", true }, { "system", false }, { "system_account", false }, { "tls", false },
-	{ "trace_headers", true }, { "trace_verbose", true }, { "trusted", false },
-	{ "trusted_keys", false }, { "websocket", false }, { "write_timeout", false },
-	{ "ws", false },
-};
-
 static const struct setting *
 setting_named(const char *name)
 {
@@ -440,8 +410,6 @@ static const struct { const char *name; apply_function *apply; } special[] = {
 	{ "http_port", apply_http }, { "sandbox", apply_sandbox },
 	{ "max_subscriptions", apply_unlimited }, { "max_payload", apply_unlimited },
 	{ "max_connections", apply_max_connections }, { "ping_max", apply_ping_max },
-	{ "config_digest", apply_internal },
-	{ "server_id", apply_internal },
 };
 
 static apply_function *
@@ -454,6 +422,8 @@ apply_for(const struct setting *which)
 	};
 	size_t	i;
 
+	if ((which->how & OWN) != 0)
+		return apply_internal;
 	for (i = 0; i < sizeof(special) / sizeof(special[0]); i++)
 		if (strcmp(special[i].name, which->name) == 0)
 			return special[i].apply;
@@ -462,20 +432,16 @@ apply_for(const struct setting *which)
 
 /* True: e is a key of the real server that has no meaning here, and was dealt with. */
 static bool
-unsupported_key(struct config_errors *errors, const struct config_entry *e)
+later_key(struct config_errors *errors, const struct config_entry *e)
 {
-	size_t	i;
+	const struct later	*later = later_find(e->key);
 
-	for (i = 0; i < sizeof(unsupported) / sizeof(unsupported[0]); i++) {
-		if (strlen(unsupported[i].key) != e->key.len ||
-		    strncasecmp(unsupported[i].key, e->key.data, e->key.len) != 0)
-			continue;
-		if (!unsupported[i].off || e->value.kind != CONFIG_BOOLEAN || e->value.boolean)
-			config_error(errors, e->at, "%s is not supported by this version",
-			    unsupported[i].key);
-		return true;
-	}
-	return false;
+	if (later == NULL)
+		return false;
+	if (!later->off || e->value.kind != CONFIG_BOOLEAN || e->value.boolean)
+		config_error(errors, e->at, "%s: this version does not have %s yet", later->name,
+		    later->what);
+	return true;
 }
 
 #define SUGGESTIONS_MAX	1000	/* errors after which nobody reads them, and they take time */
@@ -506,7 +472,7 @@ schema_apply(struct settings *s, const struct config_value *map, struct config_e
 		c.which = setting_find(c.entry->key);
 		if (c.which != NULL)
 			apply_for(c.which)(&c);
-		else if (!unsupported_key(errors, c.entry))
+		else if (!later_key(errors, c.entry))
 			unknown_key(errors, c.entry);
 	}
 	return c.rc;
