@@ -44,7 +44,7 @@ archive	= $(BUILD)/lib/lib$(subst /,-,$(1)).a
 # most dependent first
 ARCHIVES = $(foreach l,broker nats shm common,$(call archive,$(l)))
 
-BIN	= $(BUILD)/bin/bulkhead $(BUILD)/bin/nats-server
+BIN	= $(BUILD)/bin/bulkhead $(BUILD)/bin/nats-server $(BUILD)/bin/bulkheadctl $(BUILD)/bin/mkpasswd
 LIBEXEC	= $(PROGRAMS:%=$(BUILD)/libexec/bulkhead/bulkhead-%)
 
 all: $(BIN) $(LIBEXEC)
@@ -60,7 +60,7 @@ $(call archive,$(1)): $(filter-out %/main.o,$(call objects,$(1)))
 	@rm -f $$@
 	$(AR) rcs $$@ $$^
 endef
-FOLDERS	= $(LIBRARIES) supervisor $(foreach p,$(PROGRAMS),$(DIR_$(p)))
+FOLDERS	= $(LIBRARIES) supervisor admin/ctl $(foreach p,$(PROGRAMS),$(DIR_$(p)))
 $(foreach d,$(FOLDERS),$(eval $(call ARCHIVE_RULE,$(d))))
 
 define PROGRAM_RULE
@@ -76,6 +76,13 @@ $(BUILD)/bin/bulkhead: $(BUILD)/obj/supervisor/main.o $(call archive,supervisor)
 
 $(BUILD)/bin/nats-server: $(BUILD)/bin/bulkhead
 	ln -sf bulkhead $@
+
+$(BUILD)/bin/bulkheadctl: $(BUILD)/obj/admin/ctl/main.o $(call archive,admin/ctl) $(ARCHIVES)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDHARD) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(BUILD)/bin/mkpasswd: $(BUILD)/bin/bulkheadctl
+	ln -sf bulkheadctl $@
 
 # Unit tests: tests/unit/FOLDER/NAME.c, linked with everything that has no main().
 UNIT	= $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*/*.c))
@@ -163,13 +170,14 @@ format:
 	clang-format -i $$(git ls-files '*.c' '*.h')
 
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man7 $(DESTDIR)$(MANDIR)/man8
-	install $(BUILD)/bin/bulkhead $(DESTDIR)$(PREFIX)/bin/
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man7 $(DESTDIR)$(MANDIR)/man8
+	install $(BUILD)/bin/bulkhead $(BUILD)/bin/bulkheadctl $(DESTDIR)$(PREFIX)/bin/
+	ln -sf bulkheadctl $(DESTDIR)$(PREFIX)/bin/mkpasswd
 	install $(LIBEXEC) $(DESTDIR)$(LIBEXECDIR)/
 	for page in man/*; do install -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/; done
 
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/bulkhead
+	for name in bulkhead bulkheadctl mkpasswd; do rm -f $(DESTDIR)$(PREFIX)/bin/$$name; done
 	rm -f $(LIBEXEC:$(BUILD)/libexec/bulkhead/%=$(DESTDIR)$(LIBEXECDIR)/%)
 	-rmdir $(DESTDIR)$(LIBEXECDIR)
 	for page in man/*; do rm -f $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}; done

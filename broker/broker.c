@@ -39,6 +39,19 @@ broker_new(struct broker **out, const struct broker_config *config,
 	return 0;
 }
 
+void
+broker_raise_payload(struct broker *b, size_t max_payload)
+{
+	if (max_payload > b->max_payload)
+		b->max_payload = max_payload;
+}
+
+void
+broker_set_watchdog(struct broker *b, double watchdog)
+{
+	b->watchdog = watchdog;
+}
+
 /* ---- peers */
 
 static void

@@ -87,6 +87,13 @@ int broker_new(struct broker **out, const struct broker_config *config,
     const struct segment *directory, const struct segment *partition, const struct segment *tables);
 void broker_free(struct broker *b);
 
+/*
+ * Other settings. max_payload only ever grows: what peers sent under a larger one may still
+ * be on its way, and what they send under a new one may be here before its `commit`.
+ */
+void broker_raise_payload(struct broker *b, size_t max_payload);
+void broker_set_watchdog(struct broker *b, double watchdog);
+
 /* ---- peers */
 
 /* Our lane to a peer that is about to join. Takes over what lane holds. wake_peer: eventfd,

@@ -14,6 +14,15 @@
 #include "common/process.h"
 
 #define START_SECONDS	10.0	/* `start` is sent with the fork */
+#define REFUSED_MAX	512	/* messages.def: prepared */
+
+/* What the log module is told of the settings. */
+static void
+levels_apply(const struct settings *s)
+{
+	log_levels(s->debug, s->trace);
+	log_burst(s->log_burst);
+}
 
 static int
 start_receive(struct child *child, const struct msg_start *start, const int *fds)
@@ -28,13 +37,80 @@ start_receive(struct child *child, const struct msg_start *start, const int *fds
 		log_error("settings: %s (%s)", why, strerror(-rc));
 		return rc;
 	}
-	log_levels(child->settings.debug, child->settings.trace);
+	levels_apply(&child->settings);
 	child->slot = (unsigned)start->slot;
 	child->incarnation = start->incarnation;
 	child->uid = (uint32_t)start->uid;
+	child->gid = (uint32_t)start->gid;
 	child->sandbox = (enum sandbox_mode)start->sandbox;
 	child->tells = start->tells != 0;
 	return 0;
+}
+
+/* That the supervisor is gone is seen where it is read. */
+static int
+answer_send(struct child *child, const struct msg *answer)
+{
+	int	rc = channel_send(&child->supervisor, answer, NULL);
+
+	return rc == -EPIPE ? 0 : rc;
+}
+
+/* Why the prepared settings cannot be applied; NULL: they can. */
+static const char *
+prepared_refused(struct child *child, int fd)
+{
+	const char	*why;
+	int		 rc;
+
+	settings_free(&child->next);
+	rc = settings_init(&child->next);
+	if (rc == 0)
+		rc = settings_read(&child->next, fd, &why);
+	else
+		why = strerror(-rc);
+	if (rc != 0)
+		return why;
+	return child->check == NULL ? NULL : child->check(child, &child->next);
+}
+
+/* A version that is not above all before it is nobody's. */
+static int
+prepare_receive(struct child *child, uint64_t version, int fd)
+{
+	struct msg	 answer = { .type = MSG_prepared, .u.prepared.version = version };
+	const char	*why;
+
+	if (version <= child->version || version <= child->next_version) {
+		close(fd);
+		return -EPROTO;
+	}
+	why = prepared_refused(child, fd);
+	close(fd);
+	if (why != NULL)
+		answer.u.prepared.refused = (struct bytes){ why, strnlen(why, REFUSED_MAX) };
+	child->next_version = version;
+	child->refused = why != NULL;
+	return answer_send(child, &answer);
+}
+
+/* From here on the new settings are in force: between two messages, so between two turns' work. */
+static int
+commit_receive(struct child *child, uint64_t version)
+{
+	struct msg	answer = { .type = MSG_committed, .u.committed.version = version };
+	struct settings	before = child->settings;
+
+	if (version != child->next_version || version <= child->version || child->refused)
+		return -EPROTO;
+	child->settings = child->next;
+	memset(&child->next, 0, sizeof(child->next));
+	child->version = version;
+	levels_apply(&child->settings);
+	if (child->apply != NULL)
+		child->apply(child, &before);
+	settings_free(&before);
+	return answer_send(child, &answer);
 }
 
 static void
@@ -58,6 +134,10 @@ child_receive(struct channel *ch, const struct msg *m, const int *fds)
 	case MSG_log_channel:
 		log_to(fds[0]);
 		return 0;
+	case MSG_prepare:
+		return prepare_receive(child, m->u.prepare.version, fds[0]);
+	case MSG_commit:
+		return commit_receive(child, m->u.commit.version);
 	case MSG_shutdown:
 		shutdown_receive(child);
 		return 0;
@@ -138,7 +218,7 @@ child_ready(struct child *child, const struct sandbox_profile *profile)
 	const struct msg	m = { .type = MSG_ready };
 	int			rc;
 
-	sandbox_enter(profile, child->sandbox, child->uid, child->tells);
+	sandbox_enter(profile, child->sandbox, child->uid, child->gid, child->tells);
 	rc = channel_send(&child->supervisor, &m, NULL);
 	if (rc == -EPIPE)
 		_exit(EXIT_SUCCESS);
@@ -159,5 +239,6 @@ child_free(struct child *child)
 {
 	channel_close(&child->supervisor);
 	settings_free(&child->settings);
+	settings_free(&child->next);
 	/* The default loop stays: to end it libev changes signals, which the sandbox forbids. */
 }

@@ -20,20 +20,23 @@ struct child {
 	struct ev_loop	*loop;
 	struct channel	 supervisor;	/* state MSG_READY after child_ready() */
 	struct settings	 settings;
-	uint32_t	 uid;
+	uint32_t	 uid, gid;	/* to become, if started as root */
 	enum sandbox_mode sandbox;
 	bool		 tells;		/* logs what the sandbox lacks, for all children */
 	channel_receive	*receive;	/* the program's own messages */
 	bool		 stopping;	/* `shutdown` came, or the supervisor is gone */
 	/*
 	 * Reload. `check`: can what is in `next` be applied? NULL: yes; or why not, a
-	 * sentence that lives until the next call. `apply`: child->settings are the new
+	 * sentence that lives until the next call. It may be followed by another `check`
+	 * instead of `apply`, when somebody else refused. `apply`: child->settings are the new
 	 * ones now, `before` the old, freed after it. NULL hooks: nothing to check or do.
 	 */
 	const char	*(*check)(struct child *child, const struct settings *next);
 	void		(*apply)(struct child *child, const struct settings *before);
 	struct settings	 next;		/* prepared */
 	uint64_t	 next_version;	/* of next; 0: none */
+	bool		 refused;	/* next cannot be applied */
+	uint64_t	 version;	/* of settings; 0: those of `start` */
 	void		(*stop)(struct child *child);	/* called for `shutdown`; NULL: break the loop */
 	void		*program;	/* the program's own state */
 };
@@ -41,7 +44,7 @@ struct child {
 /*
  * Set up child from descriptor CHILD_CHANNEL; exits with a sentence if it was
  * not started by bulkhead(8). `receive` gets every message but start,
- * log_channel and shutdown, from now on (settings are read already).
+ * log_channel, prepare, commit and shutdown, from now on (settings are read already).
  * The loop is libev's default loop, epoll, without environment or inotify.
  */
 void child_init(struct child *child, enum role role, channel_receive *receive, void *program);

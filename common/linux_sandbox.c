@@ -131,7 +131,7 @@ capabilities_drop(void)
 }
 
 static void
-identity_enter(enum sandbox_mode mode, bool root, uint32_t uid)
+identity_enter(enum sandbox_mode mode, bool root, uint32_t uid, uint32_t gid)
 {
 	static const char	shared[] =
 	    "it shares its uid with other processes, and a broken one could signal them";
@@ -139,9 +139,9 @@ identity_enter(enum sandbox_mode mode, bool root, uint32_t uid)
 
 	if (!root)
 		layer_missing(mode, "uid of its own", EPERM, shared);
-	else if (uid == 0)
+	else if (uid == 0 || gid == 0)
 		layer_missing(mode, "uid of its own", EINVAL, "it keeps root's files within reach");
-	else if (setgroups(0, NULL) == -1 || setresgid(uid, uid, uid) == -1 ||
+	else if (setgroups(0, NULL) == -1 || setresgid(gid, gid, gid) == -1 ||
 	    setresuid(uid, uid, uid) == -1)
 		layer_missing(mode, "uid of its own", errno, "it keeps root's files within reach");
 	rc = capabilities_drop();
@@ -217,7 +217,7 @@ __lsan_is_turned_off(void)
 
 void
 sandbox_enter(const struct sandbox_profile *profile, enum sandbox_mode mode, uint32_t uid,
-    bool tells)
+    uint32_t gid, bool tells)
 {
 	const bool	root = geteuid() == 0;
 	int		rc;
@@ -234,7 +234,7 @@ sandbox_enter(const struct sandbox_profile *profile, enum sandbox_mode mode, uin
 #endif
 	limits_enter(profile, mode);
 	namespaces_enter(mode);
-	identity_enter(mode, root, uid);
+	identity_enter(mode, root, uid, gid);
 	privileges_enter(mode);
 	/* The filter forbids PROT_EXEC altogether, so old kernels lose nothing without this. */
 	if (prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0) == -1)

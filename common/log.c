@@ -1,6 +1,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,10 +14,15 @@ static struct {
 	const char	*name;
 	int		 fd;		/* log channel; -1: standard error */
 	bool		 debug, trace;
+	uint64_t	 burst;		/* lines of a limited kind in a second; 0: all */
 	uint64_t	 lost;		/* lines that the channel did not take */
-} logger = { .fd = -1 };
+} logger = { .fd = -1, .burst = LOG_BURST };
 
-static const char *const level_names[] = { "FTL", "ERR", "WRN", "INF", "DBG", "TRC" };
+/* The colours are those of the 2.x server. */
+static const struct { const char *name, *colour; } levels[] = {
+	{ "FTL", "31" }, { "ERR", "31" }, { "WRN", "0;93" }, { "INF", "32" }, { "DBG", "36" },
+	{ "TRC", "33" },
+};
 
 void
 log_init(const char *name, int fd)
@@ -40,6 +46,12 @@ log_levels(bool debug, bool trace)
 	logger.trace = trace;
 }
 
+void
+log_burst(uint64_t most)
+{
+	logger.burst = most;
+}
+
 bool
 log_debugs(void)
 {
@@ -54,18 +66,25 @@ log_traces(void)
 
 /* -- how a line looks */
 
-/* Length of the valid UTF-8 character at p that is no control character; 0: none. RFC 3629. */
-static size_t
-character_length(const unsigned char *p, size_t left)
+const char *
+log_level_name(enum log_level level)
 {
-	static const unsigned	least[] = { 0, 0, 0xa0, 0x800, 0x10000 };
-	unsigned		c = p[0];
-	size_t			n, i;
+	return (unsigned)level <= LOG_TRACE ? levels[level].name : "???";
+}
+
+/* RFC 3629. */
+size_t
+log_character(struct bytes text)
+{
+	static const unsigned	 least[] = { 0, 0, 0xa0, 0x800, 0x10000 };
+	const unsigned char	*p = (const unsigned char *)text.data;
+	unsigned		 c = p[0];
+	size_t			 n, i;
 
 	if (c < 0x80)
 		return c >= 0x20 && c != 0x7f;
 	n = c >= 0xc2 && c < 0xe0 ? 2 : c >= 0xe0 && c < 0xf0 ? 3 : c >= 0xf0 && c < 0xf5 ? 4 : 0;
-	if (n == 0 || n > left)
+	if (n == 0 || n > text.len)
 		return 0;
 	c &= 0x7fu >> n;
 	for (i = 1; i < n; i++) {
@@ -76,29 +95,29 @@ character_length(const unsigned char *p, size_t left)
 	return c < least[n] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? 0 : n;
 }
 
-/* Copy text with escapes into out. Bytes written, at most room. */
-static size_t
-text_escape(char *out, size_t room, struct bytes text)
+size_t
+log_escape(char *out, size_t room, struct bytes text)
 {
-	static const char	 hex[] = "0123456789abcdef";
-	const unsigned char	*p = (const unsigned char *)text.data;
-	size_t			 at = 0, i, n;
-	char			 e[4];
+	static const char	hex[] = "0123456789abcdef";
+	size_t			at = 0, n;
+	unsigned char		c;
+	char			e[4];
 
-	for (i = 0; i < text.len; i += n) {
-		n = character_length(p + i, text.len - i);
+	for (; text.len > 0; text.data += n, text.len -= n) {
+		n = log_character(text);
 		if (n > 0) {
 			if (n > room - at)
 				break;
-			memcpy(out + at, p + i, n);
+			memcpy(out + at, text.data, n);
 			at += n;
 			continue;
 		}
 		n = 1;
+		c = (unsigned char)*text.data;
 		e[0] = '\\';
-		e[1] = p[i] == '\n' ? 'n' : p[i] == '\r' ? 'r' : p[i] == '\t' ? 't' : 'x';
-		e[2] = hex[p[i] >> 4];
-		e[3] = hex[p[i] & 15];
+		e[1] = c == '\n' ? 'n' : c == '\r' ? 'r' : c == '\t' ? 't' : 'x';
+		e[2] = hex[c >> 4];
+		e[3] = hex[c & 15];
 		if ((e[1] == 'x' ? 4u : 2u) > room - at)
 			break;
 		memcpy(out + at, e, e[1] == 'x' ? 4 : 2);
@@ -107,44 +126,63 @@ text_escape(char *out, size_t room, struct bytes text)
 	return at;
 }
 
-size_t
-log_format(char *out, size_t size, enum log_level level, int pid, bool logtime, struct bytes text)
+/* "YYYY/MM/DD hh:mm:ss.uuuuuu ", or nothing. */
+static const char *
+time_text(char *text, size_t size, const struct log_style *style)
 {
-	const char	*name = (unsigned)level <= LOG_TRACE ? level_names[level] : "???";
-	struct timespec	 now;
-	struct tm	 t;
-	char		 head[128];
+	struct timespec	now;
+	struct tm	t;
+
+	text[0] = '\0';
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (style->time && (style->utc ? gmtime_r(&now.tv_sec, &t) : localtime_r(&now.tv_sec, &t)) != NULL)
+		snprintf(text, size, "%04d/%02d/%02d %02d:%02d:%02d.%06ld ", t.tm_year + 1900,
+		    t.tm_mon + 1, t.tm_mday, t.tm_hour, t.tm_min, t.tm_sec, now.tv_nsec / 1000);
+	return text;
+}
+
+size_t
+log_format(char *out, size_t size, const struct log_style *style, enum log_level level, int pid,
+    struct bytes text)
+{
+	const char	*name = log_level_name(level);
+	char		 head[160], time[96];
 	int		 n;
 	size_t		 len;
 
 	if (size == 0)
 		return 0;
-	clock_gettime(CLOCK_REALTIME, &now);
-	if (logtime && localtime_r(&now.tv_sec, &t) != NULL)
-		n = snprintf(head, sizeof(head), "[%d] %04d/%02d/%02d %02d:%02d:%02d.%06ld [%s] ", pid,
-		    t.tm_year + 1900, t.tm_mon + 1, t.tm_mday, t.tm_hour, t.tm_min, t.tm_sec,
-		    now.tv_nsec / 1000, name);
+	time_text(time, sizeof(time), style);
+	if (style->colours && (unsigned)level <= LOG_TRACE)
+		n = snprintf(head, sizeof(head), "[%d] %s[\x1b[%sm%s\x1b[0m] ", pid, time,
+		    levels[level].colour, name);
 	else
-		n = snprintf(head, sizeof(head), "[%d] [%s] ", pid, name);
+		n = snprintf(head, sizeof(head), "[%d] %s[%s] ", pid, time, name);
 	len = (size_t)n < size - 1 ? (size_t)n : size - 1;
 	memcpy(out, head, len);
-	len += text_escape(out + len, size - 1 - len, text);
+	len += log_escape(out + len, size - 1 - len, text);
 	out[len++] = '\n';
 	return len;
 }
 
 /* -- where a line goes */
 
-/* On standard error; a prefix says who starts. */
+#define STDERR_WAIT	1000	/* milliseconds until somebody has to read it */
+
+/* On standard error; a prefix says who starts. Nobody may be reading the pipe that it is. */
 static void
 stderr_write(enum log_level level, struct bytes text)
 {
-	char	out[LOG_FORMATTED(LOG_TEXT_MAX)];
-	size_t	len, at;
-	ssize_t	n;
+	const struct log_style	style = { .time = true };
+	struct pollfd		p = { .fd = STDERR_FILENO, .events = POLLOUT };
+	char			out[LOG_FORMATTED(LOG_TEXT_MAX)];
+	size_t			len, at;
+	ssize_t			n;
 
-	len = log_format(out, sizeof(out), level, (int)getpid(), true, text);
+	len = log_format(out, sizeof(out), &style, level, (int)getpid(), text);
 	for (at = 0; at < len; at += (size_t)n) {
+		if (poll(&p, 1, STDERR_WAIT) == 0)
+			return;
 		n = write(STDERR_FILENO, out + at, len - at);
 		if (n == -1 && errno == EINTR)
 			n = 0;
@@ -267,7 +305,7 @@ log_allows(struct log_limit *limit, const char *kind)
 	struct timespec	now;
 	uint64_t	left_out;
 
-	if (logger.trace)
+	if (logger.trace || logger.burst == 0)
 		return true;
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	if (limit->second != now.tv_sec) {
@@ -277,7 +315,7 @@ log_allows(struct log_limit *limit, const char *kind)
 			log_warn("%llu more lines like the following were left out: %s",
 			    (unsigned long long)left_out, kind);
 	}
-	if (limit->written < LOG_BURST) {
+	if (limit->written < logger.burst) {
 		limit->written++;
 		return true;
 	}

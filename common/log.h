@@ -21,6 +21,10 @@ void log_to(int fd);
 
 /* Which of debug and trace are wanted. */
 void log_levels(bool debug, bool trace);
+
+/* How many lines of one kind that outsiders can cause are written in a second; 0: all. */
+void log_burst(uint64_t most);
+
 bool log_debugs(void);
 bool log_traces(void);
 
@@ -35,23 +39,36 @@ void log_line(enum log_level level, const char *format, ...)
 #define log_trace(...)	do { if (log_traces()) log_line(LOG_TRACE, __VA_ARGS__); } while (0)
 
 /*
- * A line as it is written: "[PID] YYYY/MM/DD hh:mm:ss.uuuuuu [INF] text\n",
- * the time only with logtime. Control characters and what is not UTF-8 are
+ * A line as it is written: "[PID] YYYY/MM/DD hh:mm:ss.uuuuuu [INF] text\n", with
+ * what the style has of it. Control characters and what is not UTF-8 are
  * escaped. Returns its length, at most size; cut off text still ends in a
  * newline. No NUL follows. Needs tzset() before the sandbox.
  */
 #define LOG_TEXT_MAX	32768			/* bytes of one line's text */
 #define LOG_FORMATTED(len)	(4 * (len) + 64)	/* always enough for len bytes of text */
-size_t log_format(char *out, size_t size, enum log_level level, int pid, bool logtime,
-    struct bytes text);
+struct log_style {
+	bool	time, utc;
+	bool	colours;	/* of a terminal, around the level */
+};
+size_t log_format(char *out, size_t size, const struct log_style *style, enum log_level level,
+    int pid, struct bytes text);
+
+/* "INF"; "???" outside of the range. */
+const char *log_level_name(enum log_level level);
+
+/* Copy text into out with the escapes of log_format(). Bytes written, at most room. */
+size_t log_escape(char *out, size_t room, struct bytes text);
+
+/* Length of the valid UTF-8 character at the start of text, if it is none that controls; else 0. */
+size_t log_character(struct bytes text);
 
 /* One short line (up to 200 bytes) from a signal handler. */
 void log_from_signal(enum log_level level, struct bytes text);
 
-/* A kind of line that outsiders can cause: at most LOG_BURST in a second, then
+/* A kind of line that outsiders can cause: at most log_burst() in a second, then
  * one line that says how many were left out. */
-#define LOG_BURST	10
-struct log_limit { time_t second; unsigned written; uint64_t left_out; };
+#define LOG_BURST	10	/* before the settings are known */
+struct log_limit { time_t second; uint64_t written; uint64_t left_out; };
 bool log_allows(struct log_limit *limit, const char *kind);
 
 #define log_limited(level, kind, ...) do {				\

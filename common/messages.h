@@ -50,6 +50,13 @@ enum refusal { REFUSE_NOTHING, REFUSE_MAX_CONNECTIONS, REFUSE_PER_ADDRESS, REFUS
 /* Why a log file comes. */
 enum log_file_why { LOG_FILE_START, LOG_FILE_REOPENED, LOG_FILE_FULL, LOG_FILE_RELOAD };
 
+/* What it is. */
+enum log_file_kind {
+	LOG_TO_FILE,		/* is renamed and made again at logfile_size_limit */
+	LOG_TO_OTHER,		/* standard error, a FIFO or a device */
+	LOG_TO_TERMINAL,	/* standard error, with colours */
+};
+
 /* What the socket of `log_syslog` is. */
 enum syslog_kind { SYSLOG_LOCAL, SYSLOG_UNIX_STREAM, SYSLOG_UDP, SYSLOG_TCP };
 

@@ -23,12 +23,12 @@ extern const struct sandbox_profile sandbox_config, sandbox_log, sandbox_worker,
 
 /*
  * Give up everything the profile does not name: rlimits, namespaces and empty
- * root where permitted, uid (ours + nothing else, if started as root),
+ * root where permitted, uid and gid (and no other group, if started as root),
  * no_new_privs, not dumpable, PDEATHSIG, MDWE, Landlock, seccomp. A layer the
  * host does not allow is logged with what that means, a WARN line if `tells`
  * and else for debugging; SANDBOX_REQUIRED makes it fatal(). Call once, with
  * everything loaded and no thread started.
  */
 void sandbox_enter(const struct sandbox_profile *profile, enum sandbox_mode mode, uint32_t uid,
-    bool tells);
+    uint32_t gid, bool tells);
 #endif

@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -116,6 +117,16 @@ name_distance(struct bytes a, struct bytes b)
 	return row[b.len];
 }
 
+/* All that a file may name: settings, aliases, what comes later. */
+static const char *
+name_at(size_t i)
+{
+	if (i < TABLE_COUNT)
+		return table[i].name;
+	i -= TABLE_COUNT;
+	return i < ALIAS_COUNT ? aliases[i].other : laters[i - ALIAS_COUNT].name;
+}
+
 const char *
 setting_suggest(struct bytes name)
 {
@@ -124,10 +135,12 @@ setting_suggest(struct bytes name)
 
 	if (name.len > NAME_MAX_LENGTH)
 		return NULL;
-	if (nearest > name.len)		/* not a letter in common */
-		nearest = name.len;
-	for (i = 0; i < TABLE_COUNT + ALIAS_COUNT; i++) {
-		known = i < TABLE_COUNT ? table[i].name : aliases[i - TABLE_COUNT].other;
+	if (nearest > name.len / 2 + 1)		/* of short ones half may be wrong */
+		nearest = name.len / 2 + 1;
+	for (i = 0; i < TABLE_COUNT + ALIAS_COUNT + LATER_COUNT; i++) {
+		if (i < TABLE_COUNT && (table[i].how & OWN) != 0)
+			continue;
+		known = name_at(i);
 		distance = name_distance(name, bytes_of(known));
 		if (distance < nearest) {
 			nearest = distance;
@@ -311,6 +324,89 @@ setting_add_item(struct settings *s, const struct setting *which, struct bytes v
 	list->items[list->count++] = copy;
 	*given(s, which) = true;
 	return 0;
+}
+
+/* -- looking at values */
+
+bool
+setting_given(const struct settings *s, const struct setting *which)
+{
+	return is_given(s, which);
+}
+
+static bool
+list_equal(const struct text_list *a, const struct text_list *b)
+{
+	size_t	i;
+
+	if (a->count != b->count)
+		return false;
+	for (i = 0; i < a->count; i++)
+		if (strcmp(a->items[i], b->items[i]) != 0)
+			return false;
+	return true;
+}
+
+bool
+setting_equal(const struct settings *a, const struct settings *b, const struct setting *which)
+{
+	const void	*x = place_of(a, which), *y = place_of(b, which);
+
+	switch (which->kind) {
+	case SETTING_integer:
+		return *(const uint64_t *)x == *(const uint64_t *)y;
+	case SETTING_duration:
+		return *(const double *)x == *(const double *)y;
+	case SETTING_boolean:
+		return *(const bool *)x == *(const bool *)y;
+	case SETTING_text:
+		return strcmp(*(char *const *)x, *(char *const *)y) == 0;
+	case SETTING_list:
+		return list_equal(x, y);
+	}
+	return false;
+}
+
+static void
+list_text(const struct text_list *list, char *text, size_t size)
+{
+	size_t	i;
+
+	strlcpy(text, "[", size);
+	for (i = 0; i < list->count; i++) {
+		strlcat(text, i == 0 ? "" : " ", size);
+		strlcat(text, list->items[i], size);
+	}
+	strlcat(text, "]", size);
+}
+
+const char *
+setting_show(const struct settings *s, const struct setting *which, char *text, size_t size)
+{
+	const void	*value = place_of(s, which);
+
+	if ((which->how & SECRET) != 0) {
+		strlcpy(text, "[REDACTED]", size);
+		return text;
+	}
+	switch (which->kind) {
+	case SETTING_integer:
+		snprintf(text, size, "%llu", (unsigned long long)*(const uint64_t *)value);
+		break;
+	case SETTING_duration:
+		snprintf(text, size, "%.9gs", *(const double *)value);
+		break;
+	case SETTING_boolean:
+		strlcpy(text, *(const bool *)value ? "true" : "false", size);
+		break;
+	case SETTING_text:
+		strlcpy(text, *(char *const *)value, size);
+		break;
+	case SETTING_list:
+		list_text(value, text, size);
+		break;
+	}
+	return text;
 }
 
 /* -- writing the document */

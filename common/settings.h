@@ -49,7 +49,14 @@ struct setting {
 	size_t			 offset, has;	/* in struct settings */
 };
 
-/* All settings; *count of them. */
+#define SETTING(kind, name, value, lo, hi, unit, how, roles, help) + 1
+#define ALIAS(other, name)
+#define LATER(name, off, what)
+enum { SETTINGS_COUNT = 0
+#include "common/settings.def"
+};
+
+/* All settings; *count of them: SETTINGS_COUNT. */
 const struct setting *settings_table(size_t *count);
 
 /* By name or alias, without regard to case; NULL: unknown. */
@@ -61,7 +68,7 @@ const char *setting_suggest(struct bytes name);
 /* A key of the real server that has no meaning here yet. */
 struct later {
 	const char	*name;
-	bool		 off;		/* `false` is as good as leaving it out */
+	bool		 off;		/* false, 0, "" and "disabled" are as good as leaving it out */
 	const char	*what;		/* what is missing: "TLS" */
 };
 
@@ -78,6 +85,16 @@ int setting_set_duration(struct settings *s, const struct setting *which, double
 int setting_set_boolean(struct settings *s, const struct setting *which, bool value);
 int setting_set_text(struct settings *s, const struct setting *which, struct bytes value);
 int setting_add_item(struct settings *s, const struct setting *which, struct bytes value);
+
+/* Whether it was given rather than left at its default. */
+bool setting_given(const struct settings *s, const struct setting *which);
+
+/* Whether it has the same value in both, given or not. */
+bool setting_equal(const struct settings *a, const struct settings *b, const struct setting *which);
+
+/* Its value for the log: 1024, 10s, true, a text, [a b]; a SECRET one is [REDACTED]. Returns text. */
+const char *setting_show(const struct settings *s, const struct setting *which, char *text,
+    size_t size);
 
 /*
  * Write the given (has_...) settings that `role` may see into a new sealed

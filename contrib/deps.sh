@@ -91,4 +91,14 @@ if [ ! -x "$deps/bin/nats-server" ]; then
 		echo "deps: skipped: nats-server $version, no Go here (Debian's is used to compare with)"
 	fi
 fi
+
+# The tool for nkeys, to compare ours with.
+if [ ! -x "$deps/bin/nk" ]; then
+	if command -v go >/dev/null; then
+		GOBIN=$PWD/$deps/bin GOFLAGS=-mod=mod go install github.com/nats-io/nkeys/nk@v0.4.16 \
+		    >"$deps/go-nk.log" 2>&1 || echo "deps: skipped: nk (see $deps/go-nk.log)"
+	else
+		echo "deps: skipped: nk, no Go here"
+	fi
+fi
 exit 0

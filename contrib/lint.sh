@@ -36,8 +36,7 @@ for header in $(git ls-files '*.h'); do
 	cc $flags -fsyntax-only -include "$header" -x c /dev/null || complain "$header: does not compile alone"
 done
 
-for name in $(sed -n 's/^SETTING([a-z]*, *\([a-z_]*\),.*/\1/p' common/settings.def); do
-	case $name in server_id | config_digest) continue ;; esac
+for name in $(sed -n '/, OWN,/d; s/^SETTING([a-z]*, *\([a-z_]*\),.*/\1/p' common/settings.def); do
 	grep -q "$name" man/bulkhead.conf.5 2>/dev/null || complain "man/bulkhead.conf.5: does not mention $name"
 done
 for name in $(sed -n 's/^MESSAGE(\([a-z_]*\),.*/\1/p' common/messages.def); do

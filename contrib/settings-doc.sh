@@ -43,17 +43,56 @@ with or without a suffix directly behind them: k, m, g, t, p, e for powers of 10
 kb, mb, ... or ki, mi, ... or kib, mib, ... for powers of 1024.
 .It durations
 as \(dq10s\(dq, \(dq1m30s\(dq, \(dq250ms\(dq; units are ns, us, ms, s, m and h.
-A number alone is taken as seconds, with a warning.
+A number alone is taken as seconds, with a warning, which
+.Fl t
+makes an error, as it does in nats-server; for
+.Cm lame_duck_duration
+and
+.Cm lame_duck_grace_period
+it is one in any case.
+.It dates
+as 2026-11-21T08:44:13Z.
 .It text
 without quotes up to a blank, a new line or one of
 .Li ", ; ] }" ;
 in single quotes as it is; in double quotes with the escapes
-.Li "\ex41 \et \en \er \e\(dq \e\e" .
+.Li "\ex41 \et \en \er \e\(dq \e\e" ;
+in parentheses, the last of which is a line of its own, as it is, with its line ends.
+Text that begins with a digit, a minus or a point may need quotes.
 .It lists
 in brackets, their items ended by a comma or a new line.
-.It blocks
+.It maps
 entries in braces.
+.It variables
+.Sm off
+.Li $ Ar name
+.Sm on
+without quotes: the value of an entry
+.Ar name
+that comes before, in the same map or one around it, the innermost first;
+else of the variable of the environment of this name, read as a value of a file would be;
+else of such an entry whose name differs in case.
+A word that begins with
+.Li $2a$
+is no variable but the hash of a password.
+A key that a variable stood for need not be one of the settings below.
 .El
+.Pp
+.Ic include Ar path
+on its own, with or without quotes around the path, stands for the entries of another file.
+The path begins at the folder of the file that it is in, even with a slash before it.
+The last part may be a pattern of
+.Xr glob 7 :
+the files that match come in the order of their names, and there may be none.
+An included file has its own variables; once it is read, its entries are like any other.
+Files that include themselves, more than 100 levels of files and more than 4096 files are refused,
+as are files above 16 MiB, above 64 MiB in all, and what is not a regular file.
+.Bd -literal -offset indent
+LIMIT: 8MB
+max_payload: $LIMIT
+server_name: $HOSTNAME
+include conf.d/*.conf
+.Ed
 .Pp
 A port of \-1 is any free one.
 0 is the default, for every setting that cannot be 0.
@@ -61,21 +100,74 @@ A port of \-1 is any free one.
 What is wrong is told all at once, one line each:
 .Dl file:line:column: what was found, what was expected
 and nothing of the file takes effect.
-.Pp
-Variables, include and text in parentheses are refused by name, as are the
-settings of nats-server for what does not exist here yet.
+.Fl t
+also finds what nats-server finds only when it starts:
+ports that there cannot be, a
+.Cm max_payload
+above
+.Cm max_pending ,
+a
+.Cm lame_duck_grace_period
+above
+.Cm lame_duck_duration .
+A setting of nats-server for what does not exist here yet is refused by its name,
+unless it is false, 0, empty or \(dqdisabled\(dq and so asks for nothing.
 .Sh SETTINGS
+Numbers above what
+.Cm max_connections ,
+.Cm max_subscriptions ,
+.Cm max_traced_msg_len ,
+.Cm logfile_max_num
+and
+.Cm ping_max
+can be are the most that they can be;
+of the first four and of
+.Cm logfile_size_limit ,
+numbers below 0 are 0.
 .Bl -tag -width Ds
 END
 
 awk '
-function value(kind, v) {
+function unquoted(v) {
 	gsub(/^"|"$/, "", v)
+	return v
+}
+function value(kind, v) {
+	v = unquoted(v)
 	if (kind == "boolean")
 		return v == "1" ? "true" : "false"
 	if (v == "" || v == "NULL")
 		return ""
 	return kind == "duration" ? v "s" : v
+}
+# The numbers that settings.def writes as C does.
+function number(v) {
+	if (v == "UINT32_MAX")
+		return "4294967295"
+	if (v == "UINT32_MAX - 1000")
+		return "4294966295"
+	if (v == "INT32_MAX")
+		return "2147483647"
+	if (v == "1 << 30")
+		return "1073741824"
+	return v
+}
+function range(kind, least, most, unit) {
+	if (kind == "boolean")
+		return ""
+	if (kind == "text" || kind == "list") {
+		if (least == most)
+			return ""
+		return (kind == "list" ? "Each up to " : "Up to ") most " bytes."
+	}
+	unit = unit == "" || kind == "duration" ? "" : " " unit
+	if (kind == "duration") {
+		least = least "s"
+		most = most "s"
+	}
+	if (most == "INT64_MAX")
+		return "From " least unit " on."
+	return "From " least " to " most unit "."
 }
 /^ALIAS\(/ {
 	line = $0
@@ -89,33 +181,60 @@ function value(kind, v) {
 	sub(/"\)$/, "", help); sub(/.*"/, "", help)
 	sub(/^SETTING\(/, "", line)
 	split(line, part, /, */)
-	if (line ~ /, OWN,/)
+	if (part[7] ~ /OWN/)
 		next
 	n++
 	name[n] = part[2]; kind[n] = part[1]; text[n] = help
 	usual[n] = value(part[1], part[3])
+	bounds[n] = range(part[1], number(part[4]), number(part[5]), unquoted(part[6]))
+	live[n] = part[7] ~ /LIVE/
+}
+# What a file may say is more than what is kept of it.
+function differs(i) {
+	if (name[i] == "http") {
+		type = "address"
+		text[i] = "\"host:port\" or a port: serve monitoring there; 0: do not"
+		usual[i] = ""
+	}
+	if (name[i] == "listen") {
+		type = "address"
+		text[i] = "\"host:port\", \":port\", \"[address]:port\" or a port, the same as host and port; a list of them makes several listeners"
+		bounds[i] = ""
+	}
+	if (name[i] == "port" || name[i] == "http_port")
+		bounds[i] = "From -1, any free one, to 65535; 0 is " (name[i] == "port" ? "the default." : "none.")
+	if (name[i] == "max_payload")
+		bounds[i] = bounds[i] " -1 is the most."
+	if (name[i] == "sandbox")
+		bounds[i] = ""
+	if (name[i] == "write_timeout" || name[i] == "log_format")
+		bounds[i] = ""
+	if (name[i] == "write_timeout")
+		usual[i] = ""
+	if (name[i] == "user" || name[i] == "group")
+		type = "text or number"
 }
 END {
 	for (i = 1; i <= n; i++) {
-		type = kind[i] == "integer" ? "number" : kind[i]
-		if (name[i] == "http") {
-			type = "address"
-			text[i] = "\"host:port\" or a port: serve monitoring there"
-			usual[i] = ""
-		}
-		if (name[i] == "listen")
-			text[i] = "\"host:port\", \":port\", \"[address]:port\" or a port, the same as host and port; a list of them makes several listeners"
-		printf ".It Cm %s%s Ar %s\n", name[i], also[name[i]] == "" ? "" : "", type
+		type = kind[i] == "integer" ? "number" : kind[i] == "list" ? "text or list" : kind[i]
+		differs(i)
+		printf ".It Cm %s Ar %s\n", name[i], type
 		s = text[i]
-		gsub(/-1/, "\\-1", s)
-		printf "%s%s.\n", toupper(substr(s, 1, 1)), substr(s, 2)
+		printf "%s%s.\n", toupper(substr(s, 1, 1)), substr(escaped(s), 2)
+		if (bounds[i] != "")
+			printf "%s\n", escaped(bounds[i])
 		if (usual[i] != "")
 			printf "The default is %s.\n", usual[i]
+		printf "%s\n", live[i] ? "A reload changes it." : "Only a restart changes it."
 		if (also[name[i]] != "") {
 			list = substr(also[name[i]], 4)
 			printf "Also called\n%s .\n", list
 		}
 	}
+}
+function escaped(s) {
+	gsub(/-1/, "\\-1", s)
+	return s
 }' common/settings.def
 
 cat <<'END'

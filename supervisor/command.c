@@ -62,19 +62,50 @@ pid_parse(const char *text)
 	return errno != 0 || end == text || *end != '\0' || n <= 0 || n > INT_MAX ? -1 : (pid_t)n;
 }
 
+/*
+ * The name of a process that lives, at most 15 characters. A child of a
+ * server has one of its own from its first moment. 0 or -errno.
+ */
+static int
+pid_name(pid_t pid, char *name, size_t size)
+{
+	char path[64], text[256], *begin, *end;
+	int rc;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	rc = file_read(path, text, sizeof(text));
+	if (rc != 0)
+		return rc;
+	begin = strchr(text, '(');
+	end = strrchr(text, ')');
+	if (begin == NULL || end == NULL || end[1] != ' ' || strchr("ZX", end[2]) != NULL)
+		return -ESRCH;
+	*end = '\0';
+	strlcpy(name, begin + 1, size);
+	return 0;
+}
+
+static bool
+name_is_server(const char *name)
+{
+	static const char *const names[] = { "nats-server", "bulkhead", "gnatsd" };
+	size_t i;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	return strncmp(name, getprogname(), 15) == 0;
+}
+
 /* Is this process a server, and does its number begin so? */
 static bool
 pid_matches(const char *entry, const char *begin)
 {
-	char path[64], comm[64];
+	pid_t pid = pid_parse(entry);
+	char name[32];
 
-	if (pid_parse(entry) == -1 || pid_parse(entry) == getpid() ||
-	    strncmp(entry, begin, strlen(begin)) != 0)
-		return false;
-	snprintf(path, sizeof(path), "/proc/%.20s/comm", entry);
-	return file_read(path, comm, sizeof(comm)) == 0 &&
-	    (strcmp(comm, "nats-server") == 0 || strcmp(comm, "bulkhead") == 0 ||
-	    strncmp(comm, getprogname(), 15) == 0);
+	return pid != -1 && pid != getpid() && strncmp(entry, begin, strlen(begin)) == 0 &&
+	    pid_name(pid, name, sizeof(name)) == 0 && name_is_server(name);
 }
 
 /* All running servers. 0 or -errno. */
@@ -127,28 +158,46 @@ pids_signal(const struct pids *pids, const char *command, int number)
 	return status;
 }
 
-/* Those that `which` stands for. NULL: found; or a sentence. */
+/* The one process of a number, or of a file with its number. NULL: found; or a sentence. */
+static const char *
+pids_given(struct pids *pids, const char *which, char *text, size_t size)
+{
+	pid_t pid = pid_parse(which);
+	bool file = pid == -1;
+	char content[64], name[32];
+
+	if (file && file_read(which, content, sizeof(content)) == 0)
+		pid = pid_parse(content);
+	if (pid == -1) {
+		snprintf(text, size, "invalid pid: %s", which);
+		return text;
+	}
+	/* a server that was killed leaves its file, and its number goes to somebody else */
+	if (file && pid_name(pid, name, sizeof(name)) == 0 && !name_is_server(name)) {
+		snprintf(text, size, "%s is stale: process %d is %s, not a server", which,
+		    (int)pid, name);
+		return text;
+	}
+	pids->items = malloc(sizeof(pid));
+	if (pids->items == NULL)
+		return "no memory";
+	pids->items[pids->count++] = pid;
+	return NULL;
+}
+
+/* Those that `which` stands for; NULL: the only one. NULL: found; or a sentence. */
 static const char *
 pids_resolve(struct pids *pids, const char *which, char *text, size_t size)
 {
 	size_t len = which == NULL ? 0 : strlen(which), i, at;
 	bool glob = len > 0 && which[len - 1] == '*';
-	char begin[32] = "", content[64];
-	pid_t pid;
+	char begin[32] = "";
 
-	if (len > 0 && !glob) {
-		pid = pid_parse(which);
-		if (pid == -1 && file_read(which, content, sizeof(content)) == 0)
-			pid = pid_parse(content);
-		if (pid == -1) {
-			snprintf(text, size, "invalid pid: %s", which);
-			return text;
-		}
-		pids->items = malloc(sizeof(pid));
-		if (pids->items == NULL)
-			return "no memory";
-		pids->items[pids->count++] = pid;
-		return NULL;
+	if (len > 0 && !glob)
+		return pids_given(pids, which, text, size);
+	if (glob && (strspn(which, "0123456789") != len - 1 || len > sizeof(begin))) {
+		snprintf(text, size, "invalid pid: %.*s", (int)(len - 1), which);
+		return text;
 	}
 	if (glob)
 		snprintf(begin, sizeof(begin), "%.*s", (int)(len - 1), which);
@@ -170,7 +219,7 @@ command_signal(const char *text)
 	size_t len = strcspn(text, "=");
 	struct pids pids = { NULL, 0 };
 	char sentence[4096], command[32];
-	const char *why;
+	const char *which, *why;
 	int number, status;
 
 	if (command_number(text, len, &number) != 0) {
@@ -178,8 +227,13 @@ command_signal(const char *text)
 		return fail(sentence);
 	}
 	snprintf(command, sizeof(command), "%.*s", (int)len, text);
-	why = pids_resolve(&pids, text[len] == '=' ? text + len + 1 : NULL,
-	    sentence, sizeof(sentence));
+	which = text[len] == '=' ? text + len + 1 : NULL;
+	if (which != NULL && strchr(which, '=') != NULL) {
+		snprintf(sentence, sizeof(sentence), "invalid signal parameters: [%s]",
+		    strchr(which, '=') + 1);
+		return fail(sentence);
+	}
+	why = pids_resolve(&pids, which, sentence, sizeof(sentence));
 	status = why != NULL ? fail(why) : pids_signal(&pids, command, number);
 	free(pids.items);
 	return status;

@@ -22,7 +22,8 @@ typedef void configured_call(struct supervisor *s, struct configured *c);
 
 /*
  * Start; `done` is called once, also when the process died or took longer than
- * PROCESS_START_LIMIT (errors say so). Not while one is under way: -EBUSY.
+ * PROCESS_START_LIMIT (errors say so), but not if the server is stopping by
+ * then. Not while one is under way: -EBUSY; it may be started from `done`.
  * print: ask for the text of --print-config. 0; -ENOMEM, -EBUSY, or -errno of
  * the file with *why for the user ("open x: no such file or directory").
  */
@@ -31,6 +32,9 @@ int configuring_start(struct supervisor *s, bool print, configured_call *done, c
 /* What a config process sends. */
 int configuring_receive(struct process *p, const struct msg *m, const int *fds);
 
-/* It ended before it answered. how: "was killed by signal 9". */
+/* It ended, perhaps before it answered. how: "was killed by signal 9". */
 void configuring_failed(struct process *p, const char *how);
+
+/* When the supervisor ends. */
+void configuring_free(struct supervisor *s);
 #endif

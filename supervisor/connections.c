@@ -7,7 +7,7 @@
 void
 connections_init(struct connections *c)
 {
-	*c = (struct connections){ NULL, 0, 0 };
+	*c = (struct connections){ .entries = NULL };
 }
 
 void
@@ -37,7 +37,8 @@ connections_find(const struct connections *c, uint64_t cid)
 static int
 connections_resize(struct connections *c, size_t size)
 {
-	struct connections bigger = { .size = size, .used = c->used };
+	struct connections bigger = { .size = size, .used = c->used,
+	    .leaving = c->leaving };
 	size_t i;
 
 	bigger.entries = calloc(size, sizeof(*bigger.entries));
@@ -61,7 +62,8 @@ connections_add(struct connections *c, uint64_t cid, unsigned worker, struct add
 		if (rc != 0)
 			return rc;
 	}
-	c->entries[connections_find(c, cid)] = (struct connection){ cid, address, worker };
+	c->entries[connections_find(c, cid)] = (struct connection){ .cid = cid,
+	    .address = address, .worker = worker };
 	c->used++;
 	return 0;
 }
@@ -75,6 +77,7 @@ connections_erase(struct connections *c, size_t i)
 {
 	size_t mask = c->size - 1, j = i;
 
+	c->leaving -= c->entries[i].leaving;
 	for (;;) {
 		j = (j + 1) & mask;
 		if (c->entries[j].cid == 0)
@@ -131,4 +134,31 @@ connections_remove_worker(struct connections *c, unsigned worker,
 		}
 	connections_shrink(c);
 	return count;
+}
+
+void
+connections_leave(struct connections *c, uint64_t cid)
+{
+	c->entries[connections_find(c, cid)].leaving = true;
+	c->leaving++;
+}
+
+/* Selection sampling: one pass, each taken with the chance that is still needed. */
+const struct connection *
+connections_sample(struct connections *c, struct sample *sample, size_t *at)
+{
+	struct connection *entry;
+
+	while (*at < c->size && sample->count > 0) {
+		entry = &c->entries[(*at)++];
+		if (entry->cid == 0 || entry->leaving)
+			continue;
+		if (arc4random_uniform((uint32_t)sample->left--) >= sample->count)
+			continue;
+		sample->count--;
+		entry->leaving = true;
+		c->leaving++;
+		return entry;
+	}
+	return NULL;
 }

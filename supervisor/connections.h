@@ -15,11 +15,13 @@ struct connection {
 	uint64_t	 cid;		/* 0: free */
 	struct address	*address;	/* NULL: not counted */
 	uint32_t	 worker;
+	bool		 leaving;	/* its worker was told to close it */
 };
 
 struct connections {
 	struct connection	*entries;
 	size_t			 size, used;	/* size: a power of two */
+	size_t			 leaving;	/* of those used */
 };
 
 void connections_init(struct connections *c);
@@ -35,4 +37,17 @@ bool connections_remove(struct connections *c, uint64_t cid, unsigned worker,
 /* Forget all of a worker; `left` is called with each one's address. Returns how many there were. */
 size_t connections_remove_worker(struct connections *c, unsigned worker,
     void (*left)(void *arg, struct address *address), void *arg);
+
+/* This one, which is there, is leaving. */
+void connections_leave(struct connections *c, uint64_t cid);
+
+/* How many random ones are still to be chosen, of `left` that were not looked at. */
+struct sample { size_t count, left; };
+
+/*
+ * The next one at or behind *at that the sample takes, of those that are not
+ * leaving, each with the same chance; it is leaving now. NULL: that was all.
+ */
+const struct connection *connections_sample(struct connections *c, struct sample *sample,
+    size_t *at);
 #endif

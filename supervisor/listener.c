@@ -92,11 +92,24 @@ listener_resolve(const struct listener *l, struct sockaddr_storage *addr, sockle
 	return 0;
 }
 
+/* share: beside those of ours that have SO_REUSEPORT set just now. */
+static int
+listener_options(int fd, bool share)
+{
+	int on = 1;
+
+	/* Accepted connections inherit TCP_NODELAY: no call for each. */
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == -1 ||
+	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == -1)
+		return -1;
+	return share ? setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) : 0;
+}
+
 /* A bound, listening socket, or -errno with the step that failed. */
 static int
-listener_socket(const struct sockaddr_storage *addr, socklen_t len, const char **step)
+listener_socket(const struct sockaddr_storage *addr, socklen_t len, bool share, const char **step)
 {
-	int fd, on = 1, off = 0, rc;
+	int fd, off = 0, rc;
 
 	*step = "socket";
 	fd = socket(addr->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -106,10 +119,7 @@ listener_socket(const struct sockaddr_storage *addr, socklen_t len, const char *
 	if (addr->ss_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(
 	    &((const struct sockaddr_in6 *)addr)->sin6_addr))
 		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
-	/* Accepted connections inherit TCP_NODELAY: no call for each. */
-	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == -1 ||
-	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == -1 ||
-	    bind(fd, (const struct sockaddr *)addr, len) == -1)
+	if (listener_options(fd, share) == -1 || bind(fd, (const struct sockaddr *)addr, len) == -1)
 		goto fail;
 	*step = "listen";
 	if (listen(fd, LISTENER_BACKLOG) == -1)
@@ -123,18 +133,18 @@ listener_socket(const struct sockaddr_storage *addr, socklen_t len, const char *
 
 /* No IPv6 here: the same for IPv4 alone. */
 static int
-listener_socket_any(uint16_t port, const char **step)
+listener_socket_any(uint16_t port, bool share, const char **step)
 {
 	struct sockaddr_storage addr = { .ss_family = AF_INET };
 	struct sockaddr_in *v4 = (struct sockaddr_in *)&addr;
 
 	v4->sin_port = htons(port);
 	v4->sin_addr.s_addr = htonl(INADDR_ANY);
-	return listener_socket(&addr, sizeof(*v4), step);
+	return listener_socket(&addr, sizeof(*v4), share, step);
 }
 
 static int
-listener_bind(struct listener *l, char *error, size_t size)
+listener_bind(struct listener *l, bool share, char *error, size_t size)
 {
 	struct sockaddr_storage addr;
 	const char *step = "lookup";
@@ -146,9 +156,9 @@ listener_bind(struct listener *l, char *error, size_t size)
 	listener_text(l, text, sizeof(text));
 	rc = listener_resolve(l, &addr, &len);
 	if (rc == 0)
-		rc = listener_socket(&addr, len, &step);
+		rc = listener_socket(&addr, len, share, &step);
 	if ((rc == -EAFNOSUPPORT || rc == -EADDRNOTAVAIL) && listener_is_any(l))
-		rc = listener_socket_any(l->port, &step);
+		rc = listener_socket_any(l->port, share, &step);
 	if (rc < 0) {
 		snprintf(error, size, "Error listening on %s: %s, \"listen tcp %s: %s: %s\"",
 		    l->http ? "http port" : "port", text, text, step, error_text(-rc));
@@ -185,7 +195,7 @@ listeners_update(struct supervisor *s)
 	size_t i;
 
 	for (i = 0; i < all->count; i++) {
-		struct listener *l = &all->items[i];
+		struct listener *l = all->items[i];
 		if (l->fd == -1 || !listener_may_accept(l))
 			ev_io_stop(s->loop, &l->readable);
 		else
@@ -273,6 +283,39 @@ accept_failed_once(int error)
 	    error == EPERM;
 }
 
+/* Accept at most `most` of those who wait. False: there are no more, or they have to wait. */
+static bool
+listener_accept(struct listener *l, unsigned most)
+{
+	struct supervisor *s = l->supervisor;
+	struct sockaddr_storage peer;
+	socklen_t len;
+	unsigned i;
+	int fd;
+
+	for (i = 0; i < most; i++) {
+		if (!listener_may_accept(l)) {
+			listeners_update(s);
+			return true;
+		}
+		len = sizeof(peer);
+		fd = accept4(l->fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd == -1 && accept_failed_once(errno))
+			continue;
+		if (fd == -1) {
+			if (errno != EAGAIN)
+				listener_exhausted(l, errno);
+			return false;
+		}
+		listener_recovered(s);
+		if (l->http)
+			http_accepted(s, fd);
+		else
+			placement_accept(s, l->number, fd, &peer);
+	}
+	return true;
+}
+
 /*
  * An accept() that finds nobody costs nearly as much as one that does: where
  * connections come one by one it is not tried, and while they come faster each
@@ -282,34 +325,11 @@ static void
 listener_readable(struct ev_loop *loop, ev_io *w, int revents)
 {
 	struct listener *l = w->data;
-	struct supervisor *s = l->supervisor;
-	struct sockaddr_storage peer;
-	socklen_t len;
-	unsigned i;
-	int fd;
 
-	for (i = 0; i < l->batch; i++) {
-		if (!listener_may_accept(l)) {
-			listeners_update(s);
-			return;
-		}
-		len = sizeof(peer);
-		fd = accept4(l->fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (fd == -1 && accept_failed_once(errno))
-			continue;
-		if (fd == -1) {
-			l->batch = 1;
-			if (errno != EAGAIN)
-				listener_exhausted(l, errno);
-			return;
-		}
-		listener_recovered(s);
-		if (l->http)
-			http_accepted(s, fd);
-		else
-			placement_accept(s, l->number, fd, &peer);
-	}
-	l->batch = l->batch < LISTENER_BATCH ? l->batch * 2 : LISTENER_BATCH;
+	if (!listener_accept(l, l->batch))
+		l->batch = 1;
+	else if (listener_may_accept(l))
+		l->batch = l->batch < LISTENER_BATCH ? l->batch * 2 : LISTENER_BATCH;
 }
 
 /* The moment is over. */
@@ -320,34 +340,82 @@ listeners_retry(struct ev_loop *loop, ev_timer *w, int revents)
 	listeners_update(w->data);
 }
 
-static struct listener *
-listeners_add(struct supervisor *s, const char *host, uint16_t port, bool http)
-{
-	struct listener *items, *l;
+/* ---- which there are */
 
-	items = reallocarray(s->listeners.items, s->listeners.count + 1, sizeof(*items));
-	if (items == NULL)
+bool
+listeners_have(const struct listeners *set, const struct listener *l)
+{
+	size_t i;
+
+	for (i = 0; i < set->count; i++)
+		if (set->items[i] == l)
+			return true;
+	return false;
+}
+
+/* One that is there and not in the set yet. */
+static struct listener *
+listeners_find(const struct supervisor *s, const struct listeners *set, const char *host,
+    uint16_t port, bool http)
+{
+	const struct listeners *all = &s->listeners;
+	size_t i;
+
+	for (i = 0; i < all->count; i++) {
+		struct listener *l = all->items[i];
+		if (l->fd != -1 && l->http == http && l->asked == port &&
+		    strcmp(l->host, host) == 0 && !listeners_have(set, l))
+			return l;
+	}
+	return NULL;
+}
+
+static struct listener *
+listener_new(struct supervisor *s, const char *host, uint16_t port, bool http)
+{
+	struct listener *l = calloc(1, sizeof(*l));
+
+	if (l == NULL)
 		return NULL;
-	s->listeners.items = items;
-	l = &items[s->listeners.count];
-	*l = (struct listener){ .supervisor = s, .fd = -1, .http = http, .port = port, .batch = 1,
-	    .number = (uint16_t)s->listeners.count };
+	*l = (struct listener){ .supervisor = s, .fd = -1, .http = http, .port = port,
+	    .asked = port, .batch = 1 };
 	strlcpy(l->host, host, sizeof(l->host));
-	s->listeners.count++;
+	ev_init(&l->readable, listener_readable);
+	l->readable.data = l;
 	return l;
+}
+
+static int
+listeners_add(struct supervisor *s, struct listeners *set, const char *host, uint16_t port,
+    bool http)
+{
+	struct listener **items, *l = listeners_find(s, set, host, port, http);
+
+	items = reallocarray(set->items, set->count + 1, sizeof(struct listener *));
+	if (items == NULL)
+		return -ENOMEM;
+	set->items = items;
+	if (l == NULL)
+		l = listener_new(s, host, port, http);
+	if (l == NULL)
+		return -ENOMEM;
+	items[set->count++] = l;
+	return 0;
 }
 
 /* One for each item of `listen`, unless host or port were given on the command line. */
 static int
-listeners_of_clients(struct supervisor *s, char *error, size_t size)
+listeners_of_clients(struct supervisor *s, const struct settings *st, struct listeners *set,
+    char *error, size_t size)
 {
-	struct settings *st = &s->settings, *flags = &s->options.flags;
+	struct settings *flags = &s->options.flags;
 	char host[256];
 	uint16_t port;
 	size_t i;
+	int rc;
 
 	if (st->listen.count == 0 || flags->has_host || flags->has_port)
-		return listeners_add(s, st->host, (uint16_t)st->port, false) == NULL ? -ENOMEM : 0;
+		return listeners_add(s, set, st->host, (uint16_t)st->port, false);
 	for (i = 0; i < st->listen.count; i++) {
 		strlcpy(host, st->host, sizeof(host));
 		port = (uint16_t)st->port;
@@ -356,36 +424,130 @@ listeners_of_clients(struct supervisor *s, char *error, size_t size)
 			    st->listen.items[i]);
 			return -EINVAL;
 		}
-		if (listeners_add(s, host, port, false) == NULL)
-			return -ENOMEM;
+		rc = listeners_add(s, set, host, port, false);
+		if (rc != 0)
+			return rc;
 	}
 	return 0;
+}
+
+/*
+ * Those that are not in the set are going to be closed, and so may not stand
+ * in the way of a new one, as 127.0.0.1:4222 does in that of 0.0.0.0:4222.
+ * (The kernel remembers: afterwards other processes of our user could share
+ * the port, if they ask for that.) How many have this port.
+ */
+static unsigned
+listeners_make_way(struct supervisor *s, const struct listeners *set, uint16_t port, int way)
+{
+	unsigned count = 0;
+	size_t i;
+
+	for (i = 0; i < s->listeners.count; i++) {
+		struct listener *l = s->listeners.items[i];
+		if (l->fd != -1 && l->port == port && !listeners_have(set, l) &&
+		    setsockopt(l->fd, SOL_SOCKET, SO_REUSEPORT, &way, sizeof(way)) == 0)
+			count++;
+	}
+	return count;
+}
+
+static int
+listeners_bind(struct supervisor *s, const struct listeners *set, struct listener *l,
+    char *error, size_t size)
+{
+	int rc = listener_bind(l, false, error, size), off = 0;
+
+	if (rc != -EADDRINUSE || listeners_make_way(s, set, l->port, 1) == 0)
+		return rc;
+	rc = listener_bind(l, true, error, size);
+	listeners_make_way(s, set, l->port, 0);
+	if (rc == 0)
+		(void)setsockopt(l->fd, SOL_SOCKET, SO_REUSEPORT, &off, sizeof(off));
+	return rc;
+}
+
+int
+listeners_prepare(struct supervisor *s, const struct settings *next, struct listeners *set,
+    char *error, size_t size)
+{
+	size_t i;
+	int rc;
+
+	*set = (struct listeners){ .reserve = -1 };
+	strlcpy(error, "no memory for listeners", size);
+	rc = listeners_of_clients(s, next, set, error, size);
+	if (rc == 0 && next->http)
+		rc = listeners_add(s, set, *next->http_host != '\0' ? next->http_host :
+		    next->host, (uint16_t)next->http_port, true);
+	for (i = 0; rc == 0 && i < set->count; i++) {
+		struct listener *l = set->items[i];
+		if (l->fd != -1)
+			continue;
+		rc = listeners_bind(s, set, l, error, size);
+		if (rc == 0)
+			ev_io_set(&l->readable, l->fd, EV_READ);
+	}
+	if (rc != 0)
+		listeners_discard(s, set);
+	return rc;
+}
+
+void
+listeners_swap(struct supervisor *s, struct listeners *set)
+{
+	struct listeners *all = &s->listeners;
+	struct listener **items = all->items;
+	size_t count = all->count, i;
+
+	all->items = set->items;
+	all->count = set->count;
+	set->items = items;
+	set->count = count;
+	for (i = 0; i < all->count; i++)
+		all->items[i]->number = (uint16_t)i;
+}
+
+static void
+listener_close(struct listener *l)
+{
+	if (l->fd == -1)
+		return;
+	ev_io_stop(l->supervisor->loop, &l->readable);
+	close(l->fd);
+	l->fd = -1;
+}
+
+void
+listeners_discard(struct supervisor *s, struct listeners *set)
+{
+	size_t i;
+
+	for (i = 0; i < set->count; i++) {
+		struct listener *l = set->items[i];
+		if (listeners_have(&s->listeners, l))
+			continue;
+		if (l->fd != -1)
+			(void)listener_accept(l, LISTENER_BACKLOG);
+		listener_close(l);
+		free(l);
+	}
+	free(set->items);
+	*set = (struct listeners){ .reserve = -1 };
 }
 
 int
 listeners_open(struct supervisor *s, char *error, size_t size)
 {
-	struct listeners *all = &s->listeners;
-	struct settings *st = &s->settings;
-	size_t i;
+	struct listeners *all = &s->listeners, set;
 	int rc;
 
 	*all = (struct listeners){ .reserve = open("/dev/null", O_RDONLY | O_CLOEXEC) };
 	ev_init(&all->pause, listeners_retry);
 	all->pause.data = s;
-	strlcpy(error, "no memory for listeners", size);
-	rc = listeners_of_clients(s, error, size);
-	if (rc == 0 && st->http && listeners_add(s, *st->http_host != '\0' ? st->http_host :
-	    st->host, (uint16_t)st->http_port, true) == NULL)
-		rc = -ENOMEM;
-	for (i = 0; rc == 0 && i < all->count; i++) {
-		struct listener *l = &all->items[i];
-		rc = listener_bind(l, error, size);
-		if (rc != 0)
-			return rc;
-		ev_io_init(&l->readable, listener_readable, l->fd, EV_READ);
-		l->readable.data = l;
-	}
+	rc = listeners_prepare(s, &s->settings, &set, error, size);
+	if (rc == 0)
+		listeners_swap(s, &set);
 	return rc;
 }
 
@@ -395,25 +557,25 @@ listeners_close(struct supervisor *s, bool http)
 	struct listeners *all = &s->listeners;
 	size_t i;
 
-	for (i = 0; i < all->count; i++) {
-		struct listener *l = &all->items[i];
-		if (l->fd == -1 || (l->http && !http))
-			continue;
-		ev_io_stop(s->loop, &l->readable);
-		close(l->fd);
-		l->fd = -1;
-	}
+	for (i = 0; i < all->count; i++)
+		if (http || !all->items[i]->http)
+			listener_close(all->items[i]);
 }
 
 void
 listeners_free(struct supervisor *s)
 {
+	struct listeners *all = &s->listeners;
+	size_t i;
+
 	listeners_close(s, true);
-	ev_timer_stop(s->loop, &s->listeners.pause);
-	if (s->listeners.reserve != -1)
-		close(s->listeners.reserve);
-	free(s->listeners.items);
-	s->listeners = (struct listeners){ .reserve = -1 };
+	ev_timer_stop(s->loop, &all->pause);
+	if (all->reserve != -1)
+		close(all->reserve);
+	for (i = 0; i < all->count; i++)
+		free(all->items[i]);
+	free(all->items);
+	*all = (struct listeners){ .reserve = -1 };
 }
 
 const struct listener *
@@ -422,7 +584,7 @@ listener_first(const struct listeners *all, bool http)
 	size_t i;
 
 	for (i = 0; i < all->count; i++)
-		if (all->items[i].http == http)
-			return &all->items[i];
+		if (all->items[i]->http == http)
+			return all->items[i];
 	return NULL;
 }

@@ -11,12 +11,14 @@
 #include <stdint.h>
 #include <stddef.h>
 
+struct settings;
 struct supervisor;
 
 struct listener {
 	struct supervisor *supervisor;
 	int		 fd;
 	uint16_t	 number, port;	/* port: the real one */
+	uint16_t	 asked;		/* port as configured; 0: any */
 	bool		 http;
 	unsigned	 batch;		/* to accept at the next event */
 	char		 host[256];	/* as configured */
@@ -24,7 +26,7 @@ struct listener {
 };
 
 struct listeners {
-	struct listener	*items;		/* clients' first, then http's */
+	struct listener	**items;	/* clients' first, then http's */
 	size_t		 count;
 	int		 reserve;	/* a descriptor to give up when there is no other; -1 */
 	ev_timer	 pause;		/* exhausted: accept again when it runs out */
@@ -42,6 +44,24 @@ int listener_parse(const char *text, char host[256], uint16_t *port);
 int listeners_open(struct supervisor *s, char *error, size_t size);
 void listeners_free(struct supervisor *s);
 
+/*
+ * Reload: the set that `next` names, in *set. Those that are there already are
+ * shared with s->listeners, the others are bound and listen, and accept nobody
+ * yet. 0; -errno: error is a sentence, *set is empty.
+ */
+int listeners_prepare(struct supervisor *s, const struct settings *next, struct listeners *set,
+    char *error, size_t size);
+
+/* The prepared set is in use from now on; *set is what was before it. */
+void listeners_swap(struct supervisor *s, struct listeners *set);
+
+/*
+ * Close those of *set that are not in use, and empty it: after listeners_swap()
+ * what was removed (who waits in its backlog is accepted before), without it
+ * what was prepared in vain.
+ */
+void listeners_discard(struct supervisor *s, struct listeners *set);
+
 /* Close those of the clients, or also those of HTTP. */
 void listeners_close(struct supervisor *s, bool http);
 
@@ -50,6 +70,9 @@ void listeners_update(struct supervisor *s);
 
 /* "host:port", with brackets where they belong. Returns text. */
 const char *listener_text(const struct listener *l, char *text, size_t size);
+
+/* Is it in the set? */
+bool listeners_have(const struct listeners *set, const struct listener *l);
 
 /* The first of its kind, or NULL. */
 const struct listener *listener_first(const struct listeners *all, bool http);

@@ -6,7 +6,9 @@
  * that one dies everybody gets a new pair, and its successor also the old end,
  * with the lines that nobody had read.
  */
+#include <ev.h>
 #include "common/messages.h"
+#include "supervisor/syslog.h"
 
 struct supervisor;
 struct process;
@@ -29,21 +31,52 @@ void log_pipe_give(struct supervisor *s, struct log_pipe *lp, enum role role, un
 /* Print what is still in it to standard error (before there is a log process). */
 void log_pipe_print(struct log_pipe *lp);
 
+/* Where the lines are written. */
+struct log_target {
+	bool			 to_syslog;
+	char			 path[4096];	/* of the file; empty: standard error or a syslog */
+	char			 url[301];	/* of a remote syslog */
+	int			 fd;		/* of the file, kept; of a syslog until it is passed on; -1 */
+	struct syslog_address	 syslog;
+	enum syslog_kind	 kind;		/* of fd */
+};
+
+struct logging {
+	struct log_target	 now;
+	struct log_target	*next;		/* of a reload that is under way; NULL: the same */
+	ev_timer		 retry;		/* of a syslog whose connection broke */
+	double			 delay, connected;	/* of the last connection: after which wait, and when */
+};
+
+void logging_init(struct supervisor *s);
+void logging_free(struct supervisor *s);
+
 /*
- * Open the configured log file, if any. 0: *fd is it, or a duplicate of
- * standard error; -errno: error is a sentence.
+ * Open what the settings name: log_file, else remote_syslog or syslog, else
+ * standard error. 0; -errno: error is a sentence.
  */
-int logging_open(struct supervisor *s, int *fd, char *error, size_t size);
+int logging_open(struct supervisor *s, char *error, size_t size);
 
 /* Start the log process; our own lines go there from now on. 0 or -errno. */
-int logging_start(struct supervisor *s, int fd);
+int logging_start(struct supervisor *s);
 
 /* The log process said `ready`: it gets its file and all the ends. */
 void logging_ready(struct supervisor *s);
+
+/* It wants another file or socket. 0 or -EBADMSG. */
+int logging_receive(struct process *p, const struct msg *m);
 
 /* It died: new pairs for everybody. */
 void logging_gone(struct supervisor *s);
 
 /* Open the file again (SIGUSR1). */
 void logging_reopen(struct supervisor *s);
+
+/*
+ * A reload, in two steps: open what `next` names, if that is another target. 0; -errno:
+ * error is a sentence, nothing has changed. Then use it, or forget it.
+ */
+int logging_reload(struct supervisor *s, const struct settings *next, char *error, size_t size);
+void logging_reload_commit(struct supervisor *s);
+void logging_reload_abandon(struct supervisor *s);
 #endif

@@ -4,8 +4,10 @@
 #include <stdio.h>
 #include "common/settings.h"
 
+/* Of several that are wanted the last one here is done. */
 enum action {
-	ACTION_RUN, ACTION_TEST, ACTION_SIGNAL, ACTION_VERSION, ACTION_HELP,
+	ACTION_RUN, ACTION_TEST, ACTION_PRINT, ACTION_SIGNAL, ACTION_HELP_TLS, ACTION_HELP,
+	ACTION_VERSION,
 };
 
 struct options {
@@ -22,4 +24,7 @@ struct options {
 int options_parse(struct options *o, int argc, char **argv, char *error, size_t size, bool *usage);
 void options_free(struct options *o);
 void options_usage(FILE *to);
+
+/* What --help_tls shows. */
+void options_usage_tls(FILE *to);
 #endif

@@ -11,6 +11,7 @@
 #include "supervisor/supervisor.h"
 
 #define WORKERS_MOST	8	/* by default */
+#define CIDS_A_MESSAGE	1024u	/* messages.def: close_clients */
 
 unsigned
 placement_workers(void)
@@ -374,6 +375,92 @@ placement_accept(struct supervisor *s, uint16_t listener, int fd,
 	arrival_pass(s, &s->placement.loads[slot], &a);
 }
 
+/* ---- a lowered max_connections */
+
+static void
+clients_close(struct supervisor *s, unsigned slot, const uint64_t *cids, uint32_t count)
+{
+	struct process *p = process_find(&s->processes, ROLE_WORKER, slot);
+	struct msg m = { .type = MSG_close_clients, .u.close_clients = {
+	    .cids = { .count = count, .own = cids }, .reason = REFUSE_MAX_CONNECTIONS } };
+
+	if (p != NULL && p->state == PROCESS_READY && count > 0)
+		process_send(p, &m, NULL);
+}
+
+/* Tell the workers whose cids have come together; all: also those with few. */
+static void
+trim_tell(struct supervisor *s, uint64_t (*cids)[CIDS_A_MESSAGE], uint32_t *counts, bool all)
+{
+	unsigned slot;
+
+	for (slot = 0; slot < s->placement.workers; slot++)
+		if (all || counts[slot] == CIDS_A_MESSAGE) {
+			clients_close(s, slot, cids[slot], counts[slot]);
+			counts[slot] = 0;
+		}
+}
+
+uint64_t
+placement_trim(struct supervisor *s)
+{
+	struct placement *pl = &s->placement;
+	uint64_t most = s->settings.max_connections + pl->connections.leaving;
+	uint64_t surplus = pl->open > most ? pl->open - most : 0;
+	uint64_t (*cids)[CIDS_A_MESSAGE] = calloc(pl->workers, sizeof(*cids));
+	uint32_t *counts = calloc(pl->workers, sizeof(*counts));
+	struct sample sample = { .left = pl->connections.used - pl->connections.leaving };
+	const struct connection *c;
+	size_t at = 0;
+
+	sample.count = surplus < sample.left ? (size_t)surplus : sample.left;
+	pl->surplus = surplus - sample.count;
+	if (cids == NULL || counts == NULL) {
+		log_error("no memory to close connections above max_connections: they stay");
+		surplus = pl->surplus = sample.count = 0;
+	}
+	while ((c = connections_sample(&pl->connections, &sample, &at)) != NULL) {
+		cids[c->worker][counts[c->worker]++] = c->cid;
+		trim_tell(s, cids, counts, false);
+	}
+	if (surplus > 0)
+		trim_tell(s, cids, counts, true);
+	free(cids);
+	free(counts);
+	return surplus;
+}
+
+/* It was on its way when max_connections was lowered. */
+static void
+placement_trim_taken(struct supervisor *s, unsigned slot, uint64_t cid)
+{
+	struct placement *pl = &s->placement;
+
+	if (pl->surplus == 0)
+		return;
+	pl->surplus--;
+	if (pl->open <= s->settings.max_connections + pl->connections.leaving) {
+		pl->surplus = 0;
+		return;
+	}
+	connections_leave(&pl->connections, cid);
+	clients_close(s, slot, &cid, 1);
+}
+
+static void
+arrival_taken(struct supervisor *s, struct load *load, unsigned slot, const struct arrival *a)
+{
+	if (a->refuse != REFUSE_NOTHING)
+		return;
+	if (connections_add(&s->placement.connections, a->cid, slot, a->address) != 0) {
+		/* without a record it could never be subtracted: count it no more */
+		arrival_leave(s, a->address);
+		load->connections--;
+		return;
+	}
+	placement_trim_taken(s, slot, a->cid);
+}
+
 /* All up to this cid are the worker's. */
 static int
 placement_taken(struct supervisor *s, unsigned slot, uint64_t cid)
@@ -389,12 +476,7 @@ placement_taken(struct supervisor *s, unsigned slot, uint64_t cid)
 		if (a->cid > cid)
 			break;
 		close(a->fd);
-		if (a->refuse == REFUSE_NOTHING &&
-		    connections_add(&s->placement.connections, a->cid, slot, a->address) != 0) {
-			/* without a record it could never be subtracted: count it no more */
-			arrival_leave(s, a->address);
-			load->connections--;
-		}
+		arrival_taken(s, load, slot, a);
 		load->first = (load->first + 1) % PLACEMENT_WINDOW;
 		load->count--;
 	}

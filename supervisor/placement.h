@@ -45,6 +45,7 @@ struct placement {
 	struct connections	 connections;	/* taken ones */
 	struct addresses	 addresses;
 	uint64_t		 open;		/* connections, but for refused ones */
+	uint64_t		 surplus;	/* of arrivals, above a lowered max_connections: closed when taken */
 	uint64_t		 rate_second, rate_count;
 };
 
@@ -68,6 +69,9 @@ bool placement_has_room(struct supervisor *s);
 /* Place a connection that was just accepted. fd is consumed. */
 void placement_accept(struct supervisor *s, uint16_t listener, int fd,
     const struct sockaddr_storage *peer);
+
+/* max_connections is lower than it was: close random ones above it. How many. */
+uint64_t placement_trim(struct supervisor *s);
 
 /* taken and closed. 0; -EBADMSG: the worker cannot have meant that. */
 int placement_receive(struct process *p, const struct msg *m);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include "common/log.h"
 #include "common/sandbox.h"
+#include "supervisor/configuring.h"
 #include "supervisor/programs.h"
 #include "supervisor/supervisor.h"
 
@@ -48,7 +49,7 @@ process_impatient(struct ev_loop *loop, ev_timer *w, int revents)
 
 	ev_timer_stop(loop, w);
 	if (p->state == PROCESS_ENDING)
-		process_kill(p, "it closed its channel");
+		process_kill(p, p->asked ? "it did not end" : "it closed its channel");
 	else if (p->stopped)
 		process_kill(p, "it was stopped for longer than watchdog allows (%g s)",
 		    p->supervisor->settings.watchdog);
@@ -123,14 +124,18 @@ process_serving(struct processes *all, enum role role)
 	return p != NULL && p->state == PROCESS_READY ? p : NULL;
 }
 
-/* A uid of its own for each, if we may choose. */
-static uint32_t
-process_uid(const struct process *p)
+/* The one that was set, or one of its own for each, if we may choose. */
+static struct identity
+process_identity(const struct process *p)
 {
-	if (geteuid() != 0)
-		return geteuid();
-	return (uint32_t)p->supervisor->settings.uid_base +
+	uint32_t uid = (uint32_t)p->supervisor->settings.uid_base +
 	    (p->role == ROLE_WORKER ? ROLES + p->slot : (unsigned)p->role);
+
+	if (geteuid() != 0)
+		return (struct identity){ .uid = geteuid(), .gid = getegid() };
+	if (p->supervisor->identity.given)
+		return p->supervisor->identity;
+	return (struct identity){ .uid = uid, .gid = uid };
 }
 
 static enum sandbox_mode
@@ -185,9 +190,10 @@ static void
 process_greet(struct process *p, int log_end)
 {
 	struct supervisor *s = p->supervisor;
+	struct identity id = process_identity(p);
 	struct msg m = { .type = MSG_start, .u.start = {
 	    .slot = p->slot, .incarnation = p->incarnation,
-	    .uid = process_uid(p), .sandbox = process_sandbox(p),
+	    .uid = id.uid, .gid = id.gid, .sandbox = process_sandbox(p),
 	    /* the first that is started with the settings */
 	    .tells = p->role == ROLE_LOG && p->deaths == 0 } };
 	int fds[2] = { s->documents[p->role], log_end };
@@ -240,7 +246,7 @@ process_start(struct process *p)
 
 	ev_timer_stop(s->loop, &p->restart);
 	p->why[0] = '\0';
-	p->stopped = p->drained = false;
+	p->asked = p->stopped = p->drained = false;
 	p->complaints = 0;
 	p->incarnation = ++s->incarnations;
 	p->state = PROCESS_STARTING;
@@ -255,6 +261,7 @@ process_start(struct process *p)
 	ev_timer_set(&p->patience, PROCESS_START_LIMIT, 0);
 	ev_timer_start(s->loop, &p->patience);
 	process_greet(p, log_end);
+	reload_process_started(p);
 	close(log_end);
 	log_pipe_give(s, &p->log, p->role, p->slot, p->pid);
 	log_debug("started %s %u (process %d)", role_name(p->role), p->slot, (int)p->pid);
@@ -307,6 +314,25 @@ process_shutdown(struct process *p)
 	ev_timer_stop(p->supervisor->loop, &p->patience);
 	process_send(p, &m, NULL);
 	p->state = PROCESS_ENDING;
+	p->asked = true;
+}
+
+void
+process_want(struct process *p)
+{
+	p->wanted = true;
+	if (!process_lives(p))
+		process_start(p);
+}
+
+void
+process_dismiss(struct process *p)
+{
+	process_shutdown(p);
+	if (!process_lives(p))
+		return;
+	ev_timer_set(&p->patience, PROCESS_START_LIMIT, 0);
+	ev_timer_start(p->supervisor->loop, &p->patience);
 }
 
 void
@@ -348,7 +374,7 @@ process_gone(struct process *p, const siginfo_t *si)
 {
 	struct supervisor *s = p->supervisor;
 	char how[320];
-	bool asked = !p->wanted && s->phase != PHASE_CONFIGURING;
+	bool asked = (p->asked || !p->wanted) && p->role != ROLE_CONFIG;
 
 	ev_io_stop(s->loop, &p->exited);
 	ev_timer_stop(s->loop, &p->patience);
@@ -361,6 +387,8 @@ process_gone(struct process *p, const siginfo_t *si)
 	if (process_how(p, si, how, sizeof(how)) && asked) {
 		p->state = PROCESS_IDLE;
 		supervisor_process_gone(p);
+		if (p->wanted && s->phase == PHASE_SERVING)
+			process_start(p);
 		return;
 	}
 	process_died(p, how);
@@ -384,7 +412,7 @@ process_died(struct process *p, const char *how)
 		else
 			log_debug("%s %u (process %d) %s", role_name(p->role), p->slot, (int)p->pid, how);
 		if (p->role == ROLE_CONFIG)
-			startup_process_failed(p, how);
+			configuring_failed(p, how);
 		return;
 	}
 	delay = backoff_delay(&p->backoff, ev_now(s->loop),

@@ -28,9 +28,11 @@ struct process {
 	unsigned		 slot;
 	enum process_state	 state;
 	bool			 wanted;	/* is started again when it dies */
+	bool			 asked;		/* to end, by `shutdown` */
 	bool			 stopped;	/* by SIGSTOP or the like */
 	bool			 drained;	/* worker in lame duck mode: its last client is gone */
 	uint64_t		 incarnation;	/* 0: none yet */
+	uint64_t		 version, prepared;	/* of the settings: in force, prepared last (reload.h) */
 	pid_t			 pid;		/* 0: not running */
 	int			 pidfd;		/* -1 */
 	uint64_t		 deaths;
@@ -79,6 +81,10 @@ void process_kill(struct process *p, const char *why, ...) __attribute__((format
 
 /* Ask it to end. */
 void process_shutdown(struct process *p);
+
+/* Reload: it is to run, or not, from now on; whoever is still ending is followed by another. */
+void process_want(struct process *p);
+void process_dismiss(struct process *p);
 
 /* Send; whoever does not take what it is sent is killed. */
 void process_send(struct process *p, const struct msg *m, const int *fds);

@@ -109,6 +109,7 @@ program_exec(int program, const char *name, char *const environment[], int chann
 	sigset_t none;
 	int i, null;
 
+	prctl(PR_SET_NAME, name, 0, 0, 0);	/* who looks for a server must not find us */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(EXIT_FAILURE);

@@ -68,7 +68,7 @@ shutdown_log(struct supervisor *s)
 		    SHUTDOWN_LOG_FAILED);
 		return;
 	}
-	files_remove(s);
+	files_remove(&s->files);
 	shutdown_last_words(s);
 	log_pipe_close(&s->log);
 	process_shutdown(log);
@@ -93,7 +93,7 @@ shutdown_continue(struct supervisor *s)
 		shutdown_log(s);
 		return;
 	}
-	files_remove(s);
+	files_remove(&s->files);
 	if (s->log.end != -1) {		/* no log process took what we had to say */
 		shutdown_last_words(s);
 		log_pipe_print(&s->log);
@@ -111,6 +111,7 @@ supervisor_stop(struct supervisor *s, int status)
 		return;
 	if (!s->quiet)
 		log_info("Initiating Shutdown...");
+	reload_stop(s);
 	s->phase = PHASE_STOPPING;
 	s->status = status;
 	listeners_close(s, true);
@@ -147,7 +148,9 @@ supervisor_lame_duck(struct supervisor *s)
 	if (s->phase != PHASE_SERVING)
 		return;
 	log_info("Entering lame duck mode, stop accepting new clients");
+	reload_stop(s);
 	s->phase = PHASE_LAME_DUCK;
+	files_unlock(&s->files);	/* for the one that takes our place */
 	atomic_store_explicit(&s->fabric.directory->lame_duck, 1, memory_order_relaxed);
 	listeners_close(s, false);
 	PROCESSES_EACH(&s->processes, p) {

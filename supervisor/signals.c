@@ -20,7 +20,7 @@ static void
 signal_hangup(struct ev_loop *loop, ev_signal *w, int revents)
 {
 	log_info("Trapped \"hangup\" signal");
-	log_warn("reload is not supported by this version: nothing has changed");
+	reload_request(w->data);
 }
 
 static void

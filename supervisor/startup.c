@@ -1,20 +1,22 @@
+#include <sys/mman.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "common/log.h"
+#include "common/memfd.h"
 #include "nats/info.h"
 #include "nats/nkey.h"
+#include "supervisor/configuring.h"
 #include "supervisor/errors.h"
 #include "supervisor/files.h"
 #include "supervisor/supervisor.h"
 
 #define STARTUP_FAILURES	10	/* deaths before `ready` in a row of one process: give up */
 
-static int startup_configured(struct supervisor *s);
+static void startup_configured(struct supervisor *s, struct configured *c);
 
 /* Before there is a log: the user reads standard error. */
 static void startup_refuse(struct supervisor *s, const char *format, ...)
@@ -37,41 +39,10 @@ startup_refuse(struct supervisor *s, const char *format, ...)
 void
 startup_begin(struct supervisor *s)
 {
-	struct process *config;
+	const char *why;
 
-	s->documents[ROLE_CONFIG] = settings_write(&s->settings, ROLE_CONFIG);
-	config = processes_add(s, ROLE_CONFIG, 0);
-	if (s->documents[ROLE_CONFIG] < 0 || config == NULL) {
-		startup_refuse(s, "no memory to start with");
-		return;
-	}
-	config->wanted = false;		/* it ends when it has answered */
-	process_start(config);
-}
-
-/* What the config process works on: the file, and the flags over it. */
-static void
-startup_configure(struct process *p)
-{
-	struct supervisor *s = p->supervisor;
-	const char *path = s->options.config;
-	struct msg m = { .type = MSG_configure,
-	    .u.configure = { .path = bytes_of(path == NULL ? "" : path) } };
-	int fds[2];
-
-	fds[0] = open(path == NULL ? "/dev/null" : path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	if (fds[0] == -1) {
-		startup_refuse(s, "open %s: %s", path == NULL ? "/dev/null" : path, error_text(errno));
-		return;
-	}
-	fds[1] = settings_write(&s->options.flags, ROLE_SUPERVISOR);
-	if (fds[1] < 0)
-		startup_refuse(s, "flags: %s", error_text(-fds[1]));
-	else
-		process_send(p, &m, fds);
-	close(fds[0]);
-	if (fds[1] >= 0)
-		close(fds[1]);
+	if (configuring_start(s, s->options.action == ACTION_PRINT, startup_configured, &why) != 0)
+		startup_refuse(s, "%s", why);
 }
 
 /* Each line of the errors behind our name. */
@@ -91,49 +62,39 @@ startup_misconfigured(struct supervisor *s, struct bytes errors)
 	supervisor_stop(s, EXIT_FAILURE);
 }
 
-/* Ours is kept; what the others are told is written when ports and names are known. */
-static int
-startup_document(struct supervisor *s, uint64_t role, int fd)
+/* --print-config: the text to standard output, and that is all. */
+static void
+startup_print(struct supervisor *s, int fd)
 {
-	const char *why;
-	int rc = 0;
+	struct bytes text;
+	int rc;
 
-	if (role == ROLE_SUPERVISOR) {
-		rc = settings_read(&s->settings, fd, &why);
-		if (rc != 0)
-			log_error("settings: %s", why);
+	rc = memfd_map_sealed(fd, SETTINGS_MAX, &text);
+	if (rc == 0) {
+		fwrite(text.data, 1, text.len, stdout);
+		if (fflush(stdout) != 0 || ferror(stdout))
+			rc = -errno;
+		munmap((void *)(uintptr_t)text.data, text.len);
 	}
-	close(fd);
-	return rc;
+	if (rc != 0) {
+		startup_refuse(s, "the settings cannot be shown: %s", error_text(-rc));
+		return;
+	}
+	s->quiet = true;
+	supervisor_stop(s, EXIT_SUCCESS);
 }
 
-int
-startup_receive(struct process *p, const struct msg *m, const int *fds)
+/* Ours is kept; what the others are told is written when ports and names are known. */
+static int
+startup_document(struct supervisor *s, const struct configured *c)
 {
-	struct supervisor *s = p->supervisor;
+	const char *why = NULL;
+	int fd = c->documents[ROLE_SUPERVISOR], rc;
 
-	if (s->phase != PHASE_CONFIGURING) {
-		if (m->type == MSG_document)
-			close(fds[0]);
-		return s->phase == PHASE_STOPPING ? 0 : -EBADMSG;
-	}
-	switch (m->type) {
-	case MSG_ready:
-		startup_configure(p);
-		return 0;
-	case MSG_document:
-		return startup_document(s, m->u.document.role, fds[0]);
-	case MSG_misconfigured:
-		startup_misconfigured(s, m->u.misconfigured.error);
-		return 0;
-	case MSG_configured:
-		snprintf(s->digest, sizeof(s->digest), "%.*s",
-		    (int)m->u.configured.digest.len, m->u.configured.digest.data);
-		process_shutdown(p);
-		return startup_configured(s);
-	default:
-		return -EBADMSG;
-	}
+	rc = settings_read(&s->settings, fd, &why);
+	if (rc != 0)
+		log_error("settings: %s", why == NULL ? error_text(-rc) : why);
+	return rc == 0 ? reload_started(s, fd) : rc;
 }
 
 /* Before anything serves, what dies again and again will not get better. */
@@ -142,13 +103,9 @@ startup_process_failed(struct process *p, const char *how)
 {
 	struct supervisor *s = p->supervisor;
 
-	if (s->phase == PHASE_CONFIGURING) {
-		log_pipe_print(&p->log);
-		startup_refuse(s, "%s (process %d) %s", role_name(p->role), (int)p->pid, how);
-	} else if (s->phase == PHASE_STARTING && p->backoff.failures >= STARTUP_FAILURES) {
+	if (s->phase == PHASE_STARTING && p->backoff.failures >= STARTUP_FAILURES)
 		supervisor_give_up(s, "%s %u died %d times before it was ready, the last time it %s",
 		    role_name(p->role), p->slot, STARTUP_FAILURES, how);
-	}
 }
 
 /* ---- with the settings */
@@ -185,26 +142,6 @@ startup_banner(struct supervisor *s)
 	log_info("  ID:       %s", s->settings.server_id);
 	if (s->options.config != NULL)
 		log_info("Using configuration file: %s (%s)", s->options.config, s->digest);
-}
-
-/* The ports that were bound take the place of those that were asked for. */
-static int
-startup_ports(struct supervisor *s)
-{
-	const struct listener *clients = listener_first(&s->listeners, false);
-	const struct listener *http = listener_first(&s->listeners, true);
-	int rc;
-
-	rc = setting_set_integer(&s->settings, setting_find(BYTES("port")), clients->port);
-	if (rc == 0)
-		rc = setting_text(s, "host", clients->host);
-	if (rc == 0 && http != NULL)
-		rc = setting_set_integer(&s->settings, setting_find(BYTES("http_port")), http->port);
-	if (rc == 0)
-		rc = setting_set_integer(&s->settings, setting_find(BYTES("workers")), s->workers);
-	if (rc == 0)
-		rc = setting_text(s, "config_digest", s->digest);
-	return rc;
 }
 
 /* One document for each role; kept for successors. */
@@ -269,7 +206,7 @@ startup_prepare(struct supervisor *s, char *error, size_t size)
 	if (http != NULL)
 		log_info("Starting http monitor on %s", listener_text(http, text, sizeof(text)));
 	snprintf(error, size, "no memory to start with");
-	rc = startup_ports(s);
+	rc = reload_complete(s, &s->listeners, s->digest, &s->settings);
 	if (rc == 0)
 		rc = startup_documents(s);
 	if (rc == 0)
@@ -281,23 +218,19 @@ startup_prepare(struct supervisor *s, char *error, size_t size)
 	return rc;
 }
 
-/* All documents are there. */
-static int
-startup_configured(struct supervisor *s)
+/* Our settings are known. */
+static void
+startup_run(struct supervisor *s)
 {
 	char error[4608];
-	int rc, log_file;
+	int rc;
 
-	if (s->options.action == ACTION_TEST) {
-		fprintf(stderr, "nats-server: configuration file %s is valid (%s)\n",
-		    s->options.config, s->digest);
-		s->quiet = true;
-		supervisor_stop(s, EXIT_SUCCESS);
-		return 0;
-	}
 	s->workers = s->settings.workers != 0 ? (unsigned)s->settings.workers : placement_workers();
 	log_levels(s->settings.debug, s->settings.trace);
-	rc = logging_open(s, &log_file, error, sizeof(error));
+	log_burst(s->settings.log_burst);
+	rc = identity_find(&s->identity, &s->settings, error, sizeof(error));
+	if (rc == 0)
+		rc = logging_open(s, error, sizeof(error));
 	if (rc == 0) {
 		snprintf(error, sizeof(error), "no memory to start with");
 		rc = startup_identify(s);
@@ -306,19 +239,41 @@ startup_configured(struct supervisor *s)
 		rc = startup_documents(s);	/* the log's; ports come later */
 	if (rc != 0) {
 		startup_refuse(s, "%s", error);
-		return 0;
+		return;
 	}
 	s->phase = PHASE_STARTING;
-	rc = logging_start(s, log_file);
+	rc = logging_start(s);
 	if (rc == 0) {
 		startup_banner(s);
+		if (s->identity.given && geteuid() != 0 && geteuid() != s->identity.uid)
+			log_warn("user: only root can change it; all processes run as user %u",
+			    (unsigned)geteuid());
 		rc = startup_prepare(s, error, sizeof(error));
 	}
 	if (rc != 0)
 		supervisor_give_up(s, "%s", error);
 	else
 		startup_start(s);
-	return 0;
+}
+
+static void
+startup_configured(struct supervisor *s, struct configured *c)
+{
+	snprintf(s->digest, sizeof(s->digest), "%s", c->digest);
+	if (c->errors.len > 0) {
+		startup_misconfigured(s, c->errors);
+	} else if (s->options.action == ACTION_PRINT) {
+		startup_print(s, c->printed);
+	} else if (startup_document(s, c) != 0) {
+		startup_refuse(s, "the settings cannot be read");
+	} else if (s->options.action == ACTION_TEST) {
+		fprintf(stderr, "nats-server: configuration file %s is valid (%s)\n",
+		    s->options.config, s->digest);
+		s->quiet = true;
+		supervisor_stop(s, EXIT_SUCCESS);
+	} else {
+		startup_run(s);
+	}
 }
 
 /* Is everything up that was started? */
@@ -341,13 +296,17 @@ startup_served_if_ready(struct supervisor *s)
 
 	if (s->phase != PHASE_STARTING || !startup_complete(s))
 		return;
+	/* who waits for the file connects at once; that is taken when the doors open below */
+	if (files_write_ports(s, error, sizeof(error)) != 0) {
+		supervisor_give_up(s, "%s", error);
+		return;
+	}
 	s->phase = PHASE_SERVING;
 	for (i = 0; i < s->listeners.count; i++)
-		if (!s->listeners.items[i].http)
+		if (!s->listeners.items[i]->http)
 			log_info("Listening for client connections on %s",
-			    listener_text(&s->listeners.items[i], text, sizeof(text)));
+			    listener_text(s->listeners.items[i], text, sizeof(text)));
 	log_info("Server is ready");
-	if (files_write_ports(s, error, sizeof(error)) != 0)
-		log_error("%s", error);
 	listeners_update(s);
+	reload_serving(s);
 }

@@ -16,7 +16,9 @@ supervise_run(struct supervisor *s)
 
 	if (supervisor_init(s, error, sizeof(error)) == 0) {
 		startup_begin(s);
-		ev_run(s->loop, 0);
+		/* What failed before anything ran has ended it all. */
+		if (s->phase != PHASE_STOPPING || ev_is_active(&s->stopping))
+			ev_run(s->loop, 0);
 		status = s->status;
 	} else {
 		fprintf(stderr, "%s: %s\n", getprogname(), error);
@@ -49,11 +51,15 @@ supervise(int argc, char **argv)
 	case ACTION_HELP:
 		options_usage(stdout);
 		break;
+	case ACTION_HELP_TLS:
+		options_usage_tls(stdout);
+		break;
 	case ACTION_SIGNAL:
 		status = command_signal(s->options.signal);
 		break;
 	case ACTION_RUN:
 	case ACTION_TEST:
+	case ACTION_PRINT:
 		status = supervise_run(s);
 		break;
 	}

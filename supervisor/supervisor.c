@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include "common/log.h"
 #include "common/loop.h"
+#include "supervisor/configuring.h"
 #include "supervisor/programs.h"
 #include "supervisor/supervisor.h"
 #include "supervisor/usage.h"
@@ -55,10 +56,11 @@ supervisor_init(struct supervisor *s, char *error, size_t size)
 	int rc;
 
 	s->phase = PHASE_CONFIGURING;
-	s->log_file = -1;
+	s->files.pid_fd = -1;
 	s->listeners.reserve = -1;
 	s->fabric.directory_fd = -1;
-	log_pipe_init(&s->log);
+	logging_init(s);
+	reload_init(s);
 	for (role = 0; role < ROLES; role++)
 		s->documents[role] = s->programs[role] = -1;
 	strlcpy(error, "no standard descriptors", size);
@@ -72,6 +74,8 @@ supervisor_init(struct supervisor *s, char *error, size_t size)
 		return rc;
 	strlcpy(error, "no memory for the settings", size);
 	rc = settings_init(&s->settings);
+	if (rc == 0)
+		rc = settings_init(&s->reload.in_force);
 	if (rc != 0)
 		return rc;
 	strlcpy(error, "no event loop: epoll is missing", size);
@@ -92,19 +96,19 @@ supervisor_free(struct supervisor *s)
 		return;
 	signals_stop(s);
 	ev_timer_stop(s->loop, &s->stopping);
+	reload_free(s);
 	listeners_free(s);
 	placement_free(s);
 	fabric_free(s);
 	processes_free(&s->processes);
-	log_pipe_close(&s->log);
+	configuring_free(s);
+	logging_free(s);
 	for (role = 0; role < ROLES; role++) {
 		if (s->documents[role] >= 0)
 			close(s->documents[role]);
 		if (s->programs[role] >= 0)
 			close(s->programs[role]);
 	}
-	if (s->log_file != -1)
-		close(s->log_file);
 	settings_free(&s->settings);
 	ev_loop_destroy(s->loop);
 	s->loop = NULL;
@@ -145,11 +149,12 @@ supervisor_process_ready(struct process *p, const struct msg *m)
 		return rc;
 	if (p->role == ROLE_SYSTEM)
 		usage_tell_all(s);
-	else
+	else if (p->role != ROLE_CONFIG)	/* gone in a moment */
 		usage_tell(s, p->pid);
+	reload_process_ready(p);
 	switch (p->role) {
 	case ROLE_CONFIG:
-		return startup_receive(p, m, NULL);
+		return configuring_receive(p, m, NULL);
 	case ROLE_LOG:
 		logging_ready(s);
 		shutdown_continue(s);
@@ -184,9 +189,15 @@ supervisor_receive(struct channel *ch, const struct msg *m, const int *fds)
 	case MSG_ready:
 		return supervisor_process_ready(p, m);
 	case MSG_document:
+	case MSG_printed:
 	case MSG_configured:
 	case MSG_misconfigured:
-		return startup_receive(p, m, fds);
+	case MSG_include:
+	case MSG_environment:
+		return configuring_receive(p, m, fds);
+	case MSG_prepared:
+	case MSG_committed:
+		return reload_receive(p, m);
 	case MSG_sealed:
 	case MSG_compact:
 	case MSG_lane_sealed:
@@ -194,6 +205,9 @@ supervisor_receive(struct channel *ch, const struct msg *m, const int *fds)
 	case MSG_partition_read:
 	case MSG_complaint:
 		return fabric_receive(p, m);
+	case MSG_log_full:
+	case MSG_log_lost:
+		return logging_receive(p, m);
 	case MSG_taken:
 	case MSG_closed:
 		return placement_receive(p, m);
@@ -222,6 +236,7 @@ supervisor_process_gone(struct process *p)
 	if (s->fabric.directory != NULL && p->wanted && s->phase != PHASE_STOPPING)
 		atomic_fetch_add_explicit(&s->fabric.directory->replaced, 1, memory_order_relaxed);
 	listeners_update(s);
+	reload_continue(s);
 	if (s->phase == PHASE_LAME_DUCK && p->role == ROLE_WORKER)
 		p->wanted = false;
 	if (s->phase >= PHASE_LAME_DUCK)

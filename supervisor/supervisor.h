@@ -12,11 +12,14 @@
 #include <ev.h>
 #include "common/settings.h"
 #include "supervisor/fabric.h"
+#include "supervisor/files.h"
+#include "supervisor/identity.h"
 #include "supervisor/listener.h"
 #include "supervisor/logging.h"
 #include "supervisor/options.h"
 #include "supervisor/placement.h"
 #include "supervisor/process.h"
+#include "supervisor/reload.h"
 
 enum phase {
 	PHASE_CONFIGURING, PHASE_STARTING, PHASE_SERVING, PHASE_LAME_DUCK, PHASE_STOPPING,
@@ -32,18 +35,21 @@ struct supervisor {
 	int			 status;		/* what the program will return */
 	bool			 quiet;			/* -t: ends without a word */
 	unsigned		 workers;
+	struct identity		 identity;		/* of children, from the settings */
 	int			 programs[ROLES];	/* -1 none */
 	int			 documents[ROLES];	/* what each role is told at its start; -1 none */
-	int			 log_file;		/* -1 none */
+	struct logging		 logging;
 	struct log_pipe		 log;			/* our own lines */
 	uint64_t		 incarnations, cids;	/* the last ones given */
+	struct configuring	*configuring;		/* NULL: nothing was asked yet */
 	struct processes	 processes;
 	struct fabric		 fabric;
 	struct placement	 placement;
 	struct listeners	 listeners;
+	struct reload		 reload;
 	ev_signal		 signals[SUPERVISOR_SIGNALS];
 	ev_timer		 stopping;		/* how long children may take to end */
-	bool			 pid_written, ports_written;
+	struct files		 files;
 	char			 digest[81];		/* of the configuration */
 };
 
@@ -57,7 +63,6 @@ void supervisor_process_gone(struct process *p);
 
 /* startup.c */
 void startup_begin(struct supervisor *s);
-int startup_receive(struct process *p, const struct msg *m, const int *fds);
 void startup_process_failed(struct process *p, const char *how);
 void startup_served_if_ready(struct supervisor *s);	/* when all are up for the first time: open the doors */
 

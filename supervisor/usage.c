@@ -29,6 +29,6 @@ usage_tell_all(struct supervisor *s)
 
 	usage_tell(s, getpid());
 	PROCESSES_EACH(&s->processes, p)
-		if (p->state == PROCESS_READY)
+		if (p->state == PROCESS_READY && p->role != ROLE_CONFIG)
 			usage_tell(s, p->pid);
 }

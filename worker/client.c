@@ -236,7 +236,7 @@ client_new(struct worker *w, const struct msg_connection *m, int fd)
 }
 
 void
-client_open(struct client *c)
+client_refuse(struct client *c, enum refusal why)
 {
 	static const char *const	 errors[] = {
 		[REFUSE_MAX_CONNECTIONS] = "maximum connections exceeded",
@@ -245,20 +245,26 @@ client_open(struct client *c)
 	};
 	char				 text[64];
 
+	client_error(c, "%s", errors[why]);
+	snprintf(text, sizeof(text), "-ERR '%s'\r\n", errors[why]);
+	client_say(c, bytes_of(text));
+	client_close(c, CLOSE_MAX_CONNECTIONS);
+}
+
+void
+client_open(struct client *c)
+{
 	client_move(c, NULL);
 	c->state = CLIENT_OPEN;
 	c->drained = ev_now(c->worker->loop);
 	slow_mark(c);
 	client_say_info(c, false);
-	if (c->refusal == REFUSE_NOTHING) {
-		ping_begin(c);
-		client_watch(c);
+	if (c->refusal != REFUSE_NOTHING) {
+		client_refuse(c, (enum refusal)c->refusal);
 		return;
 	}
-	client_error(c, "%s", errors[c->refusal]);
-	snprintf(text, sizeof(text), "-ERR '%s'\r\n", errors[c->refusal]);
-	client_say(c, bytes_of(text));
-	client_close(c, CLOSE_MAX_CONNECTIONS);
+	ping_begin(c);
+	client_watch(c);
 }
 
 void
@@ -388,8 +394,8 @@ client_say_info(struct client *c, bool connect_info)
 
 	info.server_id = s->server_id;
 	info.server_name = s->server_name[0] != '\0' ? s->server_name : s->server_id;
-	info.host = w->info_host != NULL ? w->info_host : s->host;
-	info.port = w->info_host != NULL ? w->info_port : (uint16_t)s->port;
+	info.host = w->advertised.host != NULL ? w->advertised.host : s->host;
+	info.port = w->advertised.port;
 	info.headers = !s->no_header_support;
 	info.max_payload = (uint32_t)s->max_payload;
 	info.client_id = c->cid;
@@ -474,13 +480,14 @@ client_flush(struct client *c)
 			client_farewell(c);
 		return;
 	}
-	if (rc == 0)
+	if (rc == 0) {
 		deadline_end(&w->writing, c);
-	else if (rc != -EAGAIN) {
+		slow_recovered(c);
+	} else if (rc != -EAGAIN) {
 		client_close(c, CLOSE_WRITE);
 		return;
-	} else if (sent > 0 || (c->flags & CLIENT_WRITES) == 0)
-		deadline_begin(&w->writing, c);
+	} else
+		slow_wrote(c, sent);
 	slow_mark(c);
 	client_account(c);
 	client_watch(c);

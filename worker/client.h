@@ -50,6 +50,8 @@ enum client_flags {
 	CLIENT_ENDED		= 1 << 14,	/* it sends no more */
 	CLIENT_FAREWELL		= 1 << 15,	/* closing: its output was looked at */
 	CLIENT_SHUT		= 1 << 16,	/* closing: our end is shut down */
+	CLIENT_TOOK		= 1 << 17,	/* since write_deadline began to run, but not all */
+	CLIENT_LATE		= 1 << 18,	/* write_deadline passed, and it was let go on */
 };
 
 /* As connz and the log of the 2.x server name them. */
@@ -95,6 +97,7 @@ struct client {
 	ev_tstamp		 drained, tried;	/* its socket took something; was asked to */
 	ev_tstamp		 settle_until;	/* it is let go bit by bit */
 	ev_tstamp		 write_until, until;	/* on `writing`, on the other lists */
+	uint64_t		 write_left;	/* bytes that it has to take before write_until */
 	struct client		*next_touched, *next_heavy;
 	struct client_list	*list;		/* which one `entry` is on; NULL: none */
 	TAILQ_ENTRY(client)	 entry, writing;
@@ -111,6 +114,9 @@ void client_open(struct client *c);
  * broker calls us: all that takes more than a flag is done by clients_reap().
  */
 void client_close(struct client *c, enum close_reason reason);
+
+/* Say why the server cannot have it, and close it. */
+void client_refuse(struct client *c, enum refusal why);
 
 /* Write out what waits. May close it. */
 void client_flush(struct client *c);

@@ -75,6 +75,23 @@ deadline_end(struct deadlines *d, struct client *c)
 }
 
 void
+deadlines_change(struct deadlines *d, double seconds)
+{
+	double		 more = seconds - d->seconds;
+	struct client	*c;
+
+	d->seconds = seconds;
+	if (d->writing)
+		TAILQ_FOREACH(c, &d->waiting, writing)
+			*deadline_of(d, c) += more;
+	else
+		TAILQ_FOREACH(c, &d->waiting, entry)
+			*deadline_of(d, c) += more;
+	ev_timer_stop(d->loop, &d->timer);
+	deadlines_arm(d);
+}
+
+void
 deadlines_stop(struct deadlines *d)
 {
 	ev_timer_stop(d->loop, &d->timer);

@@ -23,5 +23,7 @@ void deadlines_init(struct deadlines *d, struct ev_loop *loop, double seconds, b
 /* c waits from now on; if it waited already, anew. */
 void deadline_begin(struct deadlines *d, struct client *c);
 void deadline_end(struct deadlines *d, struct client *c);
+/* All wait for so long from when they began, those in line too. */
+void deadlines_change(struct deadlines *d, double seconds);
 void deadlines_stop(struct deadlines *d);
 #endif

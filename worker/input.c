@@ -22,11 +22,25 @@ struct rest {
 int
 input_init(struct worker *w)
 {
+	return input_resize(w, (size_t)w->settings->max_control_line);
+}
+
+/* What clients have left over of lines under a longer limit still has to fit. */
+int
+input_resize(struct worker *w, size_t control_line)
+{
 	/* In front of what is read: the most that one client can have left over. */
-	w->buffer_size = WORKER_READ + INPUT_LARGE + 2 * (size_t)w->settings->max_control_line +
-	    4096 + INPUT_SLACK;
-	w->buffer = malloc(w->buffer_size);
-	return w->buffer == NULL ? -ENOMEM : 0;
+	size_t	 size = WORKER_READ + INPUT_LARGE + 2 * control_line + 4096 + INPUT_SLACK;
+	char	*buffer;
+
+	if (size <= w->buffer_size)
+		return 0;
+	if ((buffer = malloc(size)) == NULL)
+		return -ENOMEM;
+	free(w->buffer);
+	w->buffer = buffer;
+	w->buffer_size = size;
+	return 0;
 }
 
 void

@@ -39,4 +39,7 @@ void input_forget_message(struct client *c);
 
 /* 0 or -ENOMEM. */
 int input_init(struct worker *w);
+
+/* Room for control lines of this length; never less than before. 0; -ENOMEM: as before. */
+int input_resize(struct worker *w, size_t control_line);
 #endif

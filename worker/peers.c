@@ -11,6 +11,7 @@
 #include "worker/peers.h"
 #include "worker/sids.h"
 #include "worker/slow.h"
+#include "worker/trace.h"
 #include "worker/worker.h"
 
 /* ---- what the broker asks of us */
@@ -25,10 +26,14 @@ static void
 worker_removed(void *program, uint32_t connection, uint32_t subscription)
 {
 	struct worker	*w = program;
+	struct client	*c = w->clients[connection];
 
 	w->removals = true;
-	if (subscription != w->unlisted)
-		sid_remove(w->clients[connection], subscription);
+	if (subscription == w->unlisted)
+		return;
+	if (log_traces())
+		trace_removed(c, sid_of(w, broker_subscription(w->broker, subscription)));
+	sid_remove(c, subscription);
 }
 
 void
@@ -91,7 +96,7 @@ segments_first(struct worker *w, const struct msg_segments *m, const int *fds)
 		.secret = w->secret,
 		.calls = &calls,
 		.program = w,
-		.max_payload = w->settings->max_payload,
+		.max_payload = w->most_payload,
 		.watchdog = w->settings->watchdog,
 	};
 	struct segment		 tables;

@@ -70,6 +70,16 @@ ping_soon(struct client *c)
 	ping_set(c, after + after / 5 * jitter(c));
 }
 
+/* Not all at the same moment. */
+void
+ping_retime(struct client *c)
+{
+	double	 most = c->worker->settings->ping_interval;
+
+	if (ev_is_active(&c->ping) && ev_timer_remaining(c->worker->loop, &c->ping) > most)
+		ping_set(c, most - most / 5 * jitter(c));
+}
+
 void
 ping_connected(struct client *c)
 {

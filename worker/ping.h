@@ -10,6 +10,8 @@ void ping_begin(struct client *c);
 void ping_connected(struct client *c);
 /* It said CONNECT: the first PING comes in two seconds or so, to measure the round trip. */
 void ping_soon(struct client *c);
+/* ping_interval is another one: who would wait longer for the next PING waits at most that. */
+void ping_retime(struct client *c);
 void ping_answered(struct client *c);
 void ping_end(struct client *c);
 #endif

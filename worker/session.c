@@ -107,7 +107,7 @@ session_answer(struct client *c, const struct nats_line *l, const struct message
 		return true;
 	if (log_traces()) {
 		trace_line(c, l, text);
-		trace_payload(c, "<<-", m->body);
+		trace_payload(c, "<<-", m->header, m->body);
 	}
 	if ((c->flags & CLIENT_PEDANTIC) != 0 && !subject_literal(m->subject))
 		session_error(c, "Invalid Publish Subject");
@@ -174,24 +174,36 @@ session_count(struct worker *w, const struct message *m)
 	w->in_bytes += m->body.len;
 }
 
+static bool
+payload_is_allowed(struct client *c, const struct nats_line *l)
+{
+	const struct settings	*s = c->worker->settings;
+
+	if (l->size <= s->max_payload)
+		return true;
+	client_error(c, "maximum payload exceeded: %u vs %llu", l->size,
+	    (unsigned long long)s->max_payload);
+	session_error(c, "Maximum Payload Violation");
+	client_close(c, CLOSE_MAX_PAYLOAD);
+	return false;
+}
+
 /* May the message of this line come at all? Else the client is closed. */
 static bool
 line_is_allowed(struct client *c, const struct nats_line *l)
 {
-	const struct settings	*s = c->worker->settings;
-
 	if (l->op == NATS_HPUB && (c->flags & CLIENT_HEADERS) == 0) {
 		session_malformed(c, "message headers not supported");
 		return false;
 	}
-	if (l->size > s->max_payload) {
-		client_error(c, "maximum payload exceeded: %u vs %llu", l->size,
-		    (unsigned long long)s->max_payload);
-		session_error(c, "Maximum Payload Violation");
-		client_close(c, CLOSE_MAX_PAYLOAD);
-		return false;
-	}
-	return true;
+	return payload_is_allowed(c, l);
+}
+
+void
+session_look_payload(struct client *c)
+{
+	if (c->incoming != NULL)
+		(void)payload_is_allowed(c, &c->incoming->line);
 }
 
 /* A message that is not whole: is what came of it plausible, and where does it go? Bytes done with. */
@@ -418,13 +430,13 @@ session_connect(struct client *c, const struct nats_line *l, struct bytes text)
 	const char		*error;
 	bool			 again = (c->flags & CLIENT_CONNECTED) != 0;
 
+	if (log_traces())
+		trace_line(c, l, text);
 	connect_before(c, &connect);
 	if (nats_connect_parse(&connect, l->json) != 0) {
 		session_malformed(c, "CONNECT is not the JSON object that it has to be");
 		return;
 	}
-	if (log_traces())
-		trace_line(c, l, text);
 	if (!again)
 		ping_connected(c);
 	ping_soon(c);

@@ -21,4 +21,6 @@ size_t session_run(struct client *c, const char *data, size_t len);
 void session_incoming(struct client *c);
 /* More of it came: is it still plausible? */
 void session_look_incoming(struct client *c);
+/* max_payload is another one: may what c is sending still come? */
+void session_look_payload(struct client *c);
 #endif

@@ -2,6 +2,7 @@
 #include <string.h>
 #include "common/log.h"
 #include "worker/client.h"
+#include "worker/deadline.h"
 #include "worker/sids.h"
 #include "worker/slow.h"
 #include "worker/trace.h"
@@ -93,18 +94,17 @@ slow_seconds(char *text, size_t size, double seconds)
 	return text;
 }
 
-void
-slow_cut(struct client *c, const struct subscription *sub, enum close_reason reason)
+/* The log, the record and the counters of a slow consumer. lost: messages that it will not get. */
+static void
+slow_tell(struct client *c, const struct subscription *sub, enum close_reason reason,
+    const char *state, uint64_t lost)
 {
 	struct worker	*w = c->worker;
 	uint32_t	 slot = sub == NULL ? c->first : (uint32_t)(sub - broker_subscription(w->broker, 0));
-	uint64_t	 lost = c->out.messages - c->out.sent;
 	char		 subject[128] = "", prefix[CLIENT_PREFIX], what[160], seconds[32];
 	struct bytes	 queue, sid = { "", 0 };
 	size_t		 len;
 
-	if (c->state != CLIENT_OPEN)
-		return;
 	if (slot != 0) {
 		len = broker_subject(w->broker, slot, subject, sizeof(subject) - 1, &queue);
 		subject[len < sizeof(subject) - 1 ? len : sizeof(subject) - 1] = '\0';
@@ -118,21 +118,61 @@ slow_cut(struct client *c, const struct subscription *sub, enum close_reason rea
 		snprintf(what, sizeof(what), "MaxPending of %llu Exceeded",
 		    (unsigned long long)w->settings->max_pending);
 	log_limited(LOG_INFO, "slow consumers",
-	    "%sSlow Consumer Detected: %s (account %s, subscription to \"%s\" sid %.*s, %llu bytes pending, %llu messages lost)",
-	    client_prefix(c, prefix), what, account_name(c->account), subject,
+	    "%sSlow Consumer %s: %s (account %s, subscription to \"%s\" sid %.*s, %llu bytes pending, %llu messages lost)",
+	    client_prefix(c, prefix), state, what, account_name(c->account), subject,
 	    (int)(sid.len < 64 ? sid.len : 64), sid.data,
 	    (unsigned long long)c->out.pending, (unsigned long long)lost);
 	slow_record(c, sub, reason, subject, lost);
 	counter_add(&w->head->slow_consumers, 1);
 	counter_add(reason == CLOSE_SLOW_DEADLINE ? &w->head->slow_deadline : &w->head->slow_pending, 1);
+}
+
+void
+slow_cut(struct client *c, const struct subscription *sub, enum close_reason reason)
+{
+	if (c->state != CLIENT_OPEN)
+		return;
+	slow_tell(c, sub, reason, "Detected", c->out.messages - c->out.sent);
 	client_close(c, reason);
+}
+
+void
+slow_wrote(struct client *c, size_t sent)
+{
+	if ((c->flags & CLIENT_WRITES) != 0 && sent < c->write_left) {
+		c->write_left -= sent;
+		if (sent > 0)
+			c->flags |= CLIENT_TOOK;
+		return;
+	}
+	c->write_left = c->out.pending;
+	c->flags &= ~(uint32_t)CLIENT_TOOK;
+	deadline_begin(&c->worker->writing, c);
+}
+
+void
+slow_recovered(struct client *c)
+{
+	char	prefix[CLIENT_PREFIX];
+
+	if ((c->flags & CLIENT_LATE) == 0)
+		return;
+	c->flags &= ~(uint32_t)CLIENT_LATE;
+	log_limited(LOG_INFO, "slow consumers", "%sSlow Consumer Recovered", client_prefix(c, prefix));
 }
 
 void
 slow_write_over(struct client *c)
 {
-	if (c->state == CLIENT_OPEN)
+	if (c->state != CLIENT_OPEN)
+		return;
+	if ((c->flags & CLIENT_TOOK) == 0 || strcmp(c->worker->settings->write_timeout, "retry") != 0) {
 		slow_cut(c, NULL, CLOSE_SLOW_DEADLINE);
+		return;
+	}
+	slow_tell(c, NULL, CLOSE_SLOW_DEADLINE, (c->flags & CLIENT_LATE) != 0 ? "State" : "Detected", 0);
+	c->flags |= CLIENT_LATE;
+	slow_wrote(c, 0);	/* it is off the list: anew */
 }
 
 /*

@@ -28,7 +28,19 @@ void slow_mark(struct client *c);
 /* Cut c for that reason; sub: whose message was the last straw (NULL: any). */
 void slow_cut(struct client *c, const struct subscription *sub, enum close_reason reason);
 
-/* It took nothing for write_deadline. */
+/*
+ * Its socket took `sent` bytes and is full. What waits by then has to be gone
+ * before write_deadline is over; then the same begins anew with what waits.
+ */
+void slow_wrote(struct client *c, size_t sent);
+
+/* It took all. */
+void slow_recovered(struct client *c);
+
+/*
+ * write_deadline is over: cut it, unless write_timeout says `retry` and it
+ * took something.
+ */
 void slow_write_over(struct client *c);
 
 /* struct broker_calls: a subscriber of this publisher is slow. */

@@ -34,15 +34,54 @@ client_prefix(const struct client *c, char text[CLIENT_PREFIX])
 	return text;
 }
 
+/* -- what a CONNECT says but for its secrets */
+
+#define KEY_TEXT	48	/* longer keys are none of ours */
+
+static int
+hex_value(char c)
+{
+	return isdigit((unsigned char)c) ? c - '0' : isxdigit((unsigned char)c) ? (c | 0x20) - 'a' + 10 : -1;
+}
+
+/* A key's text without its escapes, so that "p\u0061ss" is seen for what it is. */
+static void
+key_decode(char *text, size_t size, struct bytes key)
+{
+	size_t	n = 0, i, digits;
+	int	value;
+
+	for (i = 0; i < key.len && n < size - 1; i++) {
+		if (key.data[i] != '\\' || i + 1 == key.len) {
+			text[n++] = key.data[i];
+			continue;
+		}
+		if (key.data[++i] != 'u') {
+			text[n++] = key.data[i];
+			continue;
+		}
+		for (value = 0, digits = 0; digits < 4 && i + 1 < key.len && hex_value(key.data[i + 1]) >= 0; digits++)
+			value = value << 4 | hex_value(key.data[++i]);
+		text[n++] = value < 0x80 ? (char)value : '?';
+	}
+	text[n] = '\0';
+}
+
+/* As the 2.x server has it, and jwt and seeds. */
 static bool
 is_secret(struct bytes key)
 {
-	static const char *const	 secrets[] = { "auth_token", "sig", "jwt", "nkey_seed", "proxy_sig" };
+	static const char *const	 parts[] = { "pass", "auth_token", "seed" };
+	static const char *const	 names[] = { "sig", "jwt", "nkey", "proxy_sig" };
+	char				 text[KEY_TEXT];
+	size_t				 i;
 
-	if (key.len >= 4 && strncasecmp(key.data, "pass", 4) == 0)
-		return true;
-	for (size_t i = 0; i < sizeof(secrets) / sizeof(secrets[0]); i++)
-		if (key.len == strlen(secrets[i]) && strncasecmp(key.data, secrets[i], key.len) == 0)
+	key_decode(text, sizeof(text), key);
+	for (i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		if (strcasestr(text, parts[i]) != NULL)
+			return true;
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcasecmp(text, names[i]) == 0)
 			return true;
 	return false;
 }
@@ -57,13 +96,23 @@ string_end(const char *at, const char *end)
 	return at < end ? at + 1 : end;
 }
 
+/* Behind a string, an object or array with all that is in it, or a word. */
 static const char *
 value_end(const char *at, const char *end)
 {
+	size_t	depth = 0;
+
 	if (at < end && *at == '"')
 		return string_end(at, end);
-	while (at < end && *at != ',' && *at != '}')
+	while (at < end && (depth > 0 || (*at != ',' && *at != '}' && *at != ']'))) {
+		if (*at == '"') {
+			at = string_end(at, end);
+			continue;
+		}
+		depth += *at == '{' || *at == '[';
+		depth -= *at == '}' || *at == ']';
 		at++;
+	}
 	return at;
 }
 
@@ -75,36 +124,71 @@ skip_blanks(const char *at, const char *end)
 	return at;
 }
 
-/* The JSON of a CONNECT with the values of its secrets replaced; cut to size. */
-static struct bytes
-redact(char *out, size_t size, struct bytes json)
+static bool
+is_word(char c)
 {
-	const char	*at = json.data, *end = at + json.len, *next;
-	struct bytes	 part, key = { NULL, 0 };
+	return isalnum((unsigned char)c) || c == '_' || c == '\\';
+}
+
+/* Behind what may be a key; anything else is one byte. */
+static const char *
+token_end(const char *at, const char *end, struct bytes *key)
+{
+	const char	*next = at + 1;
+
+	*key = (struct bytes){ NULL, 0 };
+	if (*at == '"') {
+		next = string_end(at, end);
+		*key = (struct bytes){ at + 1, (size_t)(next - at) - (next[-1] == '"' && next - at > 1 ? 2 : 1) };
+	} else if (is_word(*at)) {
+		while (next < end && is_word(*next))
+			next++;
+		*key = (struct bytes){ at, (size_t)(next - at) };
+	}
+	return next;
+}
+
+static bool
+put(char *out, size_t size, size_t *n, struct bytes part)
+{
+	if (part.len > size - *n)
+		return false;
+	memcpy(out + *n, part.data, part.len);
+	*n += part.len;
+	return true;
+}
+
+struct bytes
+trace_redact(char *out, size_t size, struct bytes json)
+{
+	const char	*at = json.data, *end = at + json.len, *next, *value;
+	struct bytes	 key;
 	size_t		 n = 0;
 
-	while (at < end) {
-		if (key.data != NULL && is_secret(key)) {
-			next = value_end(at, end);
-			part = BYTES("\"[REDACTED]\"");
-		} else {
-			next = *at == '"' ? string_end(at, end) : at + 1;
-			part = (struct bytes){ at, (size_t)(next - at) };
+	for (; at < end; at = next) {
+		next = token_end(at, end, &key);
+		value = skip_blanks(next, end);
+		if (key.data == NULL || value == end || *value != ':' || !is_secret(key)) {
+			if (!put(out, size, &n, (struct bytes){ at, (size_t)(next - at) }))
+				break;
+			continue;
 		}
-		if (part.len > size - n)
+		value = skip_blanks(value + 1, end);
+		next = value_end(value, end);
+		if (!put(out, size, &n, (struct bytes){ at, (size_t)(value - at) }) ||
+		    !put(out, size, &n, value < end && *value == '"' ? BYTES("\"[REDACTED]\"") : BYTES("[REDACTED]")))
 			break;
-		memcpy(out + n, part.data, part.len);
-		n += part.len;
-		key.data = NULL;
-		if (*at == '"' && (next = skip_blanks(next, end)) < end && *next == ':') {
-			key = (struct bytes){ at + 1, part.len >= 2 ? part.len - 2 : 0 };
-			if (n < size)
-				out[n++] = ':';
-			next = skip_blanks(next + 1, end);
-		}
-		at = next;
 	}
 	return (struct bytes){ out, n };
+}
+
+/* -- lines */
+
+/* Those of the system account only with trace_verbose. */
+static bool
+is_traced(const struct client *c)
+{
+	return c->account != ACCOUNT_SYSTEM || c->worker->settings->trace_verbose;
 }
 
 void
@@ -114,7 +198,9 @@ trace_line(const struct client *c, const struct nats_line *l, struct bytes text)
 	const char	*name = op_names[l->op];
 	size_t		 op = strlen(name);
 
-	while (text.len > 0 && isspace((unsigned char)text.data[text.len - 1]))
+	if (!is_traced(c))
+		return;
+	while (text.len > 0 && (text.data[text.len - 1] == '\n' || text.data[text.len - 1] == '\r'))
 		text.len--;
 	if (l->op == NATS_PING || l->op == NATS_PONG || text.len <= op)
 		text.len = 0;
@@ -127,21 +213,44 @@ trace_line(const struct client *c, const struct nats_line *l, struct bytes text)
 		}
 	}
 	if (l->op == NATS_CONNECT)
-		text = redact(json, sizeof(json), text);
+		text = trace_redact(json, sizeof(json), text);
 	log_line(LOG_TRACE, "%s<<- [%s%s%.*s]", client_prefix(c, prefix), name, text.len > 0 ? " " : "",
 	    (int)(text.len < TRACE_TEXT ? text.len : TRACE_TEXT), text.data);
 }
 
-void
-trace_payload(const struct client *c, const char *direction, struct bytes body)
+/* With trace_headers the headers without the empty line at their end, else all. */
+static struct bytes
+payload_wanted(const struct settings *s, uint32_t header, struct bytes body)
 {
-	static char	 text[2 * TRACE_TEXT];
-	char		 prefix[CLIENT_PREFIX];
+	if (!s->trace_headers)
+		return body;
+	return (struct bytes){ body.data, header >= 4 && header <= body.len ? header - 4 : 0 };
+}
 
+void
+trace_payload(const struct client *c, const char *direction, uint32_t header, struct bytes body)
+{
+	const struct settings	*s = c->worker->settings;
+	static char		 text[LOG_TEXT_MAX - 512];
+	char			 prefix[CLIENT_PREFIX];
+	size_t			 most = TRACE_TEXT;
+	bool			 cut;
+
+	if (!is_traced(c))
+		return;
+	body = payload_wanted(s, header, body);
 	if (body.len == 0)
 		return;
-	log_line(LOG_TRACE, "%s%s MSG_PAYLOAD: [%s]", client_prefix(c, prefix), direction,
-	    subject_quote(text, sizeof(text), body));
+	if (s->max_traced_msg_len != 0 && s->max_traced_msg_len < most)
+		most = s->max_traced_msg_len;
+	cut = body.len > most;
+	if (cut)
+		body.len = most;
+	subject_quote(text, sizeof(text), body);
+	if (cut)
+		text[strlen(text) - 1] = '\0';	/* the quote comes behind the dots */
+	log_line(LOG_TRACE, "%s%s MSG_PAYLOAD: [%s%s]", client_prefix(c, prefix), direction, text,
+	    cut ? "...\"" : "");
 }
 
 void
@@ -150,24 +259,43 @@ trace_delivery(const struct client *c, struct bytes subject, struct bytes sid,
 {
 	char	 prefix[CLIENT_PREFIX], head[16] = "";
 
+	if (!is_traced(c))
+		return;
 	if (header != 0)
 		snprintf(head, sizeof(head), "%u ", header);
 	log_line(LOG_TRACE, "%s->> [%sMSG %.*s %.*s %.*s%s%s%zu]", client_prefix(c, prefix),
 	    header != 0 ? "H" : "", (int)subject.len, subject.data, (int)sid.len, sid.data,
 	    (int)reply.len, reply.len != 0 ? reply.data : "", reply.len != 0 ? " " : "", head, body.len);
-	trace_payload(c, "->>", body);
+	trace_payload(c, "->>", header, body);
 }
 
 void
 trace_said(const struct client *c, struct bytes line)
 {
-	char	 prefix[CLIENT_PREFIX];
+	static const char	error[] = "-ERR '";
+	const size_t		error_len = sizeof(error) - 1;
+	char			prefix[CLIENT_PREFIX];
 
+	if (!is_traced(c) || (line.len > 5 && memcmp(line.data, "INFO ", 5) == 0))
+		return;
 	while (line.len > 0 && isspace((unsigned char)line.data[line.len - 1]))
 		line.len--;
 	if (line.len > 0 && *line.data == '+') {
 		line.data++;
 		line.len--;
 	}
-	log_line(LOG_TRACE, "%s->> [%.*s]", client_prefix(c, prefix), (int)line.len, line.data);
+	if (line.len > error_len && memcmp(line.data, error, error_len) == 0)
+		log_line(LOG_TRACE, "%s->> [-ERR %.*s]", client_prefix(c, prefix),
+		    (int)(line.len - error_len - 1), line.data + error_len);
+	else
+		log_line(LOG_TRACE, "%s->> [%.*s]", client_prefix(c, prefix), (int)line.len, line.data);
+}
+
+void
+trace_removed(const struct client *c, struct bytes sid)
+{
+	char	prefix[CLIENT_PREFIX];
+
+	if (is_traced(c))
+		log_line(LOG_TRACE, "%s<-> [DELSUB %.*s]", client_prefix(c, prefix), (int)sid.len, sid.data);
 }

@@ -27,8 +27,22 @@ const char *client_prefix(const struct client *c, char text[CLIENT_PREFIX]);
 
 /* A control line that came in; secrets of a CONNECT are left out. */
 void trace_line(const struct client *c, const struct nats_line *l, struct bytes text);
-void trace_payload(const struct client *c, const char *direction, struct bytes body);
+
+/* What a message says, as much as the settings want of it. header: bytes of its headers, 0 none. */
+void trace_payload(const struct client *c, const char *direction, uint32_t header, struct bytes body);
 void trace_delivery(const struct client *c, struct bytes subject, struct bytes sid,
     struct bytes reply, uint32_t header, struct bytes body);
+
+/* A line of ours, but for INFO. */
 void trace_said(const struct client *c, struct bytes line);
+
+/* A subscription is gone, whoever wanted that. */
+void trace_removed(const struct client *c, struct bytes sid);
+
+/*
+ * The JSON of a CONNECT with [REDACTED] in place of its passwords, tokens,
+ * signatures and keys, at whatever depth and however their names are written,
+ * also where it is no JSON after all. Cut to size; returns what of out is filled.
+ */
+struct bytes trace_redact(char *out, size_t size, struct bytes json);
 #endif

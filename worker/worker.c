@@ -8,6 +8,7 @@
 #include "worker/peers.h"
 #include "worker/input.h"
 #include "worker/lame_duck.h"
+#include "worker/reload.h"
 #include "worker/session.h"
 #include "worker/sids.h"
 #include "worker/slow.h"
@@ -53,6 +54,9 @@ worker_receive(struct channel *ch, const struct msg *m, const int *fds)
 			return w->stopping ? 0 : -EPROTO;
 		}
 		client_new(w, &m->u.connection, fds[0]);
+		return 0;
+	case MSG_close_clients:
+		clients_refuse(w, &m->u.close_clients.cids, (enum refusal)m->u.close_clients.reason);
 		return 0;
 	case MSG_lame_duck:
 		return lame_duck_begin(w);
@@ -291,26 +295,26 @@ worker_stop(struct child *child)
 
 /* ---- its beginning and end */
 
-/* client_advertise: "host:port" or "host". */
-static int
-advertise_init(struct worker *w)
+/* "host:port" or "host". */
+int
+advertised_read(struct advertised *a, const struct settings *s)
 {
-	const char	*text = w->settings->client_advertise, *colon = strrchr(text, ':');
+	const char	*text = s->client_advertise, *colon = strrchr(text, ':');
 	size_t		 len = strlen(text);
 
-	w->info_port = (uint16_t)w->settings->port;
+	*a = (struct advertised){ NULL, (uint16_t)s->port };
 	if (len == 0)
 		return 0;
 	if (colon != NULL && colon[1] != '\0' && colon[strspn(colon + 1, "0123456789") + 1] == '\0') {
-		w->info_port = (uint16_t)strtoul(colon + 1, NULL, 10);
+		a->port = (uint16_t)strtoul(colon + 1, NULL, 10);
 		len = (size_t)(colon - text);
 	}
 	if (len >= 2 && text[0] == '[' && text[len - 1] == ']') {
 		text++;
 		len -= 2;
 	}
-	w->info_host = strndup(text, len);
-	return w->info_host == NULL ? -ENOMEM : 0;
+	a->host = strndup(text, len);
+	return a->host == NULL ? -ENOMEM : 0;
 }
 
 static void
@@ -344,6 +348,7 @@ worker_init(struct worker *w, struct child *child)
 
 	*w = (struct worker){ .child = child, .loop = child->loop, .settings = &child->settings };
 	w->slow_limit = w->settings->max_pending / 4 * 3;
+	w->most_payload = w->settings->max_payload;
 	TAILQ_INIT(&w->fresh);
 	TAILQ_INIT(&w->blocked);
 	TAILQ_INIT(&w->dropping);
@@ -351,12 +356,14 @@ worker_init(struct worker *w, struct child *child)
 	TAILQ_INIT(&w->closing);
 	RB_INIT(&w->long_sids);
 	output_pool_init(&w->pool);
-	if ((rc = input_init(w)) != 0 || (rc = advertise_init(w)) != 0)
+	if ((rc = input_init(w)) != 0 || (rc = advertised_read(&w->advertised, w->settings)) != 0)
 		return rc;
 	if ((w->wakes = epoll_create1(EPOLL_CLOEXEC)) == -1)
 		return -errno;
 	watchers_init(w);
 	child->stop = worker_stop;
+	child->check = worker_check;
+	child->apply = worker_apply;
 	return 0;
 }
 
@@ -388,7 +395,8 @@ worker_free(struct worker *w)
 	free(w->clients);
 	free(w->free_slots);
 	free(w->closed);
-	free(w->info_host);
+	free(w->advertised.host);
+	free(w->next_advertised.host);
 	free(w->buffer);
 	close(w->wakes);
 }

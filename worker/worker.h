@@ -20,13 +20,16 @@ struct long_sid;
 RB_HEAD(long_sids, long_sid);
 struct lame_duck;
 
+/* What INFO says of where we are, by client_advertise. */
+struct advertised { char *host; uint16_t port; };	/* host NULL: as we are */
+
 struct worker {
 	struct child		*child;
 	struct ev_loop		*loop;
 	struct settings		*settings;
-	char			*info_host;	/* of client_advertise; NULL: none */
-	uint16_t		 info_port;
+	struct advertised	 advertised, next_advertised;	/* next: prepared by a reload */
 	uint64_t		 slow_limit;	/* three quarters of max_pending */
+	size_t			 most_payload;	/* max_payload was never larger, nor is about to be */
 
 	/* what we share with the other participants */
 	struct broker		*broker;	/* NULL until `segments` came */
@@ -90,6 +93,9 @@ void worker_free(struct worker *w);
 
 /* A message from the supervisor. */
 channel_receive worker_receive;
+
+/* client_advertise of s. 0 or -ENOMEM; a->host is to be freed. */
+int advertised_read(struct advertised *a, const struct settings *s);
 
 /* child.stop: write out what waits, for WORKER_LAST_MOMENT at most, and end. */
 void worker_stop(struct child *child);

@@ -1,4 +1,5 @@
 #include <stdlib.h>
+#include <string.h>
 #include <jansson.h>
 #include "admin/system/reports.h"
 #include "admin/system/times.h"
@@ -30,18 +31,25 @@ put_real(struct object *o, const char *key, double v)
 	put(o, key, v == (double)whole ? json_integer(whole) : json_real(v));
 }
 
-static void
-put_text(struct object *o, const char *key, const char *text)
+/* NULL: no memory. */
+static json_t *
+text_json(const char *text)
 {
 	struct bytes	b = bytes_of(text);
 	char		*repaired = malloc(b.len * UTF8_GROWTH + 1);
+	json_t		*json;
 
-	if (repaired == NULL) {
-		o->failed = true;
-		return;
-	}
-	put(o, key, json_stringn(repaired, utf8_repair(repaired, b)));
+	if (repaired == NULL)
+		return NULL;
+	json = json_stringn(repaired, utf8_repair(repaired, b));
 	free(repaired);
+	return json;
+}
+
+static void
+put_text(struct object *o, const char *key, const char *text)
+{
+	put(o, key, text_json(text));
 }
 
 static void
@@ -86,6 +94,26 @@ limits(struct object *o, const struct settings *s)
 	put(o, "websocket", json_object());
 	put(o, "jetstream", json_object());
 	put_nanoseconds(o, "write_deadline", s->write_deadline);
+	if (strcmp(s->write_timeout, "default") != 0)
+		put_text(o, "write_timeout", s->write_timeout);
+}
+
+/* Left out where there are none, as by the 2.x server. */
+static void
+tags(struct object *o, const struct settings *s)
+{
+	json_t	*list = json_array(), *tag;
+	size_t	 i;
+
+	for (i = 0; i < s->server_tags.count; i++) {
+		tag = text_json(s->server_tags.items[i]);
+		if (json_array_append_new(list, tag) != 0)
+			o->failed = true;
+	}
+	if (s->server_tags.count > 0)
+		put(o, "tags", list);
+	else
+		json_decref(list);
 }
 
 static void
@@ -182,8 +210,10 @@ varz_text(struct reporter *r)
 	times(&o, r, &t);
 	counters(&o, &t);
 	requests(&o, r);
-	put_text(&o, "config_load_time", times_stamp(start, t.started));
+	put_text(&o, "config_load_time", times_stamp(start, r->settings->config_load_time != 0 ?
+	    r->settings->config_load_time : t.started));
 	put_text(&o, "config_digest", r->settings->config_digest);
+	tags(&o, r->settings);
 	put_text(&o, "system_account", "$SYS");
 	by_kind(&o, "slow_consumer_stats", t.slow_consumers);
 	by_kind(&o, "stale_connection_stats", t.stale_connections);

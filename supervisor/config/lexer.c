@@ -8,9 +8,11 @@
 #include "supervisor/config/lexer.h"
 
 void
-lexer_init(struct config_lexer *lx, char *text, size_t len, struct config_errors *errors)
+lexer_init(struct config_lexer *lx, char *text, size_t len, uint32_t file,
+    struct config_errors *errors)
 {
-	*lx = (struct config_lexer){ .text = text, .len = len, .line = 1, .errors = errors };
+	*lx = (struct config_lexer){ .text = text, .len = len, .line = 1, .file = file,
+	    .errors = errors };
 }
 
 int
@@ -33,7 +35,8 @@ lexer_next(struct config_lexer *lx)
 struct config_position
 lexer_position(const struct config_lexer *lx)
 {
-	return (struct config_position){ lx->line, (uint32_t)(lx->at - lx->line_start) + 1 };
+	return (struct config_position){ lx->line, (uint32_t)(lx->at - lx->line_start) + 1,
+	    lx->file };
 }
 
 static bool
@@ -43,9 +46,15 @@ is_blank(int c)
 }
 
 static bool
+is_line_end(int c)
+{
+	return c == '\n' || c == '\r';
+}
+
+static bool
 is_space(int c)
 {
-	return is_blank(c) || c == '\n' || c == '\r' || c == '\v' || c == '\f';
+	return is_blank(c) || is_line_end(c) || c == '\v' || c == '\f';
 }
 
 static bool
@@ -54,12 +63,11 @@ is_separator(int c)
 	return c == '=' || c == ':';
 }
 
-/* What ends a value without quotes. */
+/* What ends a number; to a word, ']' is an end too. */
 static bool
 is_end(int c)
 {
-	return c == -1 || is_blank(c) || c == '\n' || c == '\r' || c == ',' || c == ';' ||
-	    c == ']' || c == '}';
+	return c == -1 || is_blank(c) || is_line_end(c) || c == ',' || c == ';' || c == '}';
 }
 
 bool
@@ -68,6 +76,19 @@ lexer_at_comment(const struct config_lexer *lx)
 	int	c = lexer_peek(lx);
 
 	return c == '#' || (c == '/' && lx->at + 1 < lx->len && lx->text[lx->at + 1] == '/');
+}
+
+bool
+lexer_at_line_end(const struct config_lexer *lx)
+{
+	return is_line_end(lexer_peek(lx));
+}
+
+void
+lexer_skip_comment(struct config_lexer *lx)
+{
+	while (lexer_peek(lx) != -1 && !lexer_at_line_end(lx))
+		lexer_next(lx);
 }
 
 void
@@ -85,8 +106,7 @@ lexer_skip_space(struct config_lexer *lx)
 			lexer_next(lx);
 		if (!lexer_at_comment(lx))
 			return;
-		while (lexer_peek(lx) != -1 && lexer_peek(lx) != '\n')
-			lexer_next(lx);
+		lexer_skip_comment(lx);
 	}
 }
 
@@ -186,37 +206,63 @@ quoted(struct config_lexer *lx, bool escapes, struct bytes *out)
 	return 0;
 }
 
-/* Between a key and its value: spaces and line ends, or one separator and blanks. */
-static int
-separator(struct config_lexer *lx)
+int
+lexer_separator(struct config_lexer *lx, bool inside)
 {
+	bool	separated;
+
 	while (is_space(lexer_peek(lx)))
 		lexer_next(lx);
-	if (is_separator(lexer_peek(lx))) {
+	separated = is_separator(lexer_peek(lx));
+	if (separated)
 		lexer_next(lx);
-		lexer_skip_blanks(lx);
-	}
-	if (lexer_peek(lx) == -1 || is_space(lexer_peek(lx)))
+	while (separated && (inside ? is_space(lexer_peek(lx)) : is_blank(lexer_peek(lx))))
+		lexer_next(lx);
+	if (lexer_peek(lx) == -1 || lexer_at_line_end(lx))
 		return unexpected(lx, "a value");
 	return 0;
 }
 
 int
-lexer_key(struct config_lexer *lx, struct bytes *key)
+lexer_key(struct config_lexer *lx, struct bytes *key, bool *statement)
 {
 	size_t	start = lx->at;
-	int	c = lexer_peek(lx), rc;
+	int	c = lexer_peek(lx);
 
-	if (c == '"' || c == '\'') {
-		rc = quoted(lx, false, key);
-		return rc == 0 ? separator(lx) : rc;
-	}
+	*statement = false;
+	if (c == '"' || c == '\'')
+		return quoted(lx, false, key);
 	if (is_separator(c) || c == ',' || c == ';' || c == '{' || c == '[' || c == ']' || c == '/')
 		return unexpected(lx, "a key");
 	while ((c = lexer_peek(lx)) != -1 && !is_space(c) && !is_separator(c))
 		lexer_next(lx);
 	*key = (struct bytes){ lx->text + start, lx->at - start };
-	return separator(lx);
+	*statement = is_space(c);
+	return 0;
+}
+
+int
+lexer_include(struct config_lexer *lx, struct bytes *path)
+{
+	size_t	start;
+	int	c;
+
+	lexer_skip_blanks(lx);
+	c = lexer_peek(lx);
+	if (c == '"' || c == '\'')
+		return quoted(lx, false, path);
+	if (c == -1 || is_line_end(c) || isdigit(c) || strchr("[{(-\\", c) != NULL)
+		return unexpected(lx, "the path of a file; other than letters need quotes");
+	start = lx->at;
+	while (!is_end(c = lexer_peek(lx)) || c == ',') {
+		if (c == '\'')
+			break;
+		lexer_next(lx);
+	}
+	*path = (struct bytes){ lx->text + start, lx->at - start };
+	if (c == '\'')		/* the end of a text that was not opened */
+		lexer_next(lx);
+	return 0;
 }
 
 /* Value of a suffix as in 64MB; 0: none of them. */
@@ -246,12 +292,17 @@ suffix_factor(struct bytes s)
 
 static int
 integer(struct config_lexer *lx, struct config_value *v, struct bytes digits, bool negative,
-    int64_t factor)
+    struct bytes suffix)
 {
 	char	quote[CONFIG_QUOTED];
-	int64_t	n = 0;
+	int64_t	factor = suffix.len == 0 ? 1 : suffix_factor(suffix), n = 0;
 	size_t	i;
 
+	if (factor == 0) {
+		config_error(lx->errors, v->at, "found the unit %s, expected k, kb, ki, kib or such of m, g, t, p, e",
+		    config_quote(quote, suffix));
+		return -EBADMSG;
+	}
 	for (i = 0; i < digits.len; i++)
 		if (__builtin_mul_overflow(n, 10, &n) ||
 		    __builtin_sub_overflow(n, digits.data[i] - '0', &n))
@@ -282,14 +333,16 @@ real(struct config_lexer *lx, struct config_value *v, struct bytes word)
 	return 0;
 }
 
-/* 2026-01-02T03:04:05Z: its shape only */
+#define TIME_TEXT	20	/* 2026-01-02T03:04:05Z */
+
+/* Its shape only. */
 static bool
 looks_like_time(struct bytes word)
 {
 	static const char	shape[] = "dddd-dd-ddTdd:dd:ddZ";
 	size_t			i;
 
-	if (word.len != sizeof(shape) - 1)
+	if (word.len != TIME_TEXT)
 		return false;
 	for (i = 0; i < word.len; i++)
 		if (shape[i] == 'd' ? !isdigit((unsigned char)word.data[i]) : word.data[i] != shape[i])
@@ -301,12 +354,11 @@ static int
 date_and_time(struct config_lexer *lx, struct config_value *v, struct bytes word)
 {
 	char		text[32];
-	struct tm	tm = { 0 }, back;
-	time_t		when;
+	struct tm	tm = { 0 }, day;
 
 	snprintf(text, sizeof(text), "%.*s", (int)word.len, word.data);
 	if (strptime(text, "%Y-%m-%dT%H:%M:%SZ", &tm) == NULL || tm.tm_sec > 59 ||
-	    (when = timegm(&tm), gmtime_r(&when, &back) == NULL) || back.tm_mday != tm.tm_mday) {
+	    (day = tm, timegm(&day), day.tm_mday != tm.tm_mday)) {	/* February 30 became March 2 */
 		config_error(lx->errors, v->at, "found %s, expected a date and time that exist", text);
 		return -EBADMSG;
 	}
@@ -315,56 +367,131 @@ date_and_time(struct config_lexer *lx, struct config_value *v, struct bytes word
 	return 0;
 }
 
-static size_t
-digits_at(struct bytes word, size_t at)
-{
-	size_t	n = 0;
-
-	while (at + n < word.len && isdigit((unsigned char)word.data[at + n]))
-		n++;
-	return n;
-}
-
 /*
- * A word that begins with a digit or '-': a number, a date, or text that looks
- * like one at first (4222abc, 2s, 127.0.0.1:4222).
+ * The rest of a word without quotes that began at `start`. escaped: it has
+ * escapes, which makes it text whatever it looks like; so does a single quote,
+ * which ends it.
  */
 static int
-number_like(struct config_lexer *lx, struct config_value *v, struct bytes word)
+word_rest(struct config_lexer *lx, size_t start, struct bytes *word, bool *escaped)
 {
-	char		quote[CONFIG_QUOTED];
-	bool		negative = word.data[0] == '-';
-	size_t		first = negative, n = digits_at(word, first), end = first + n, fraction;
-	int64_t		factor;
+	char	*to = lx->text + lx->at;
+	int	 c;
 
-	if (n == 0)
-		goto bad;
-	if (end == word.len)
-		return integer(lx, v, (struct bytes){ word.data + first, n }, negative, 1);
-	if (word.data[end] == '.') {
-		fraction = digits_at(word, end + 1);
-		if (fraction == 0)
-			goto bad;
-		if (end + 1 + fraction == word.len)
-			return real(lx, v, word);
-		if (negative || word.data[end + 1 + fraction] != '.')
-			goto bad;	/* 1.5MB; 10.0.0.1 is text */
-	} else if (looks_like_time(word)) {
-		return date_and_time(lx, v, word);
-	} else {
-		factor = suffix_factor((struct bytes){ word.data + end, word.len - end });
-		if (factor != 0)
-			return integer(lx, v, (struct bytes){ word.data + first, n }, negative, factor);
-		if (negative)
-			goto bad;
+	while (!is_end(c = lexer_peek(lx)) && c != ']' && c != '\'') {
+		lexer_next(lx);
+		if (c == '\\') {
+			*escaped = true;
+			if ((c = escape(lx)) < 0)
+				return c;
+		}
+		*to++ = (char)c;
 	}
-	v->kind = CONFIG_TEXT;
-	v->text = word;
+	*word = (struct bytes){ lx->text + start, (size_t)(to - (lx->text + start)) };
+	if (c == '\'') {
+		*escaped = true;
+		lexer_next(lx);
+	}
 	return 0;
- bad:
-	config_error(lx->errors, v->at, "found %s, expected a number, or text in quotes",
-	    config_quote(quote, word));
-	return -EBADMSG;
+}
+
+static void
+skip_digits(struct config_lexer *lx)
+{
+	while (isdigit(lexer_peek(lx)))
+		lexer_next(lx);
+}
+
+static struct bytes
+since(const struct config_lexer *lx, size_t start)
+{
+	return (struct bytes){ lx->text + start, lx->at - start };
+}
+
+static int
+not_a_number(struct config_lexer *lx)
+{
+	return unexpected(lx, "a number; text that looks like one needs quotes");
+}
+
+/* Behind "12.": a fraction, or with a second point the text of an address. */
+static int
+fraction(struct config_lexer *lx, struct config_value *v, size_t start)
+{
+	int	c;
+
+	if (!isdigit(lexer_peek(lx)))
+		return not_a_number(lx);
+	skip_digits(lx);
+	if (isalpha(lexer_peek(lx)))
+		return not_a_number(lx);	/* 1.5MB */
+	if (lexer_peek(lx) != '.')
+		return real(lx, v, since(lx, start));
+	while (isdigit(c = lexer_peek(lx)) || c == '.' || c == ':' || c == '-')
+		lexer_next(lx);
+	v->kind = CONFIG_TEXT;
+	v->text = since(lx, start);
+	return 0;
+}
+
+/* "2026-", at its '-'. */
+static int
+date(struct config_lexer *lx, struct config_value *v, size_t start)
+{
+	struct bytes	word = { lx->text + start, lx->len - start };
+
+	if (word.len > TIME_TEXT)
+		word.len = TIME_TEXT;
+	if (!looks_like_time(word))
+		return not_a_number(lx);
+	while (lx->at < start + TIME_TEXT)
+		lexer_next(lx);
+	return date_and_time(lx, v, word);
+}
+
+/* A word that goes on behind digits is text: 4222abc, 2s, 5e7bcd. */
+static int
+text_rest(struct config_lexer *lx, struct config_value *v, size_t start)
+{
+	bool	escaped;
+
+	v->kind = CONFIG_TEXT;
+	return word_rest(lx, start, &v->text, &escaped);
+}
+
+/* What begins with a digit or '-': a number, a date, or text. */
+static int
+number_like(struct config_lexer *lx, struct config_value *v)
+{
+	bool		negative = lexer_peek(lx) == '-';
+	size_t		start = lx->at, digits = start + negative, end;
+	int		c;
+
+	if (negative)
+		lexer_next(lx);
+	if (!isdigit(lexer_peek(lx)))
+		return not_a_number(lx);
+	skip_digits(lx);
+	end = lx->at;
+	c = lexer_peek(lx);
+	if (c == '.') {
+		lexer_next(lx);
+		return fraction(lx, v, start);
+	}
+	if (c == '-' && !negative)
+		return date(lx, v, start);
+	if (c > 0 && strchr("kmgtpe", tolower(c)) != NULL) {
+		do
+			lexer_next(lx);
+		while ((c = lexer_peek(lx)) > 0 && strchr("bBiI", c) != NULL);
+		if (!is_end(c))
+			return text_rest(lx, v, start);
+	} else if (!is_end(c) && c != ']' && !negative) {
+		lexer_next(lx);		/* as it is, were it a quote or a backslash */
+		return text_rest(lx, v, start);
+	}
+	return integer(lx, v, (struct bytes){ lx->text + digits, end - digits }, negative,
+	    since(lx, end));
 }
 
 static bool
@@ -385,62 +512,81 @@ boolean(struct bytes word, bool *value)
 	return false;
 }
 
-/* A word without quotes; escapes make it text whatever it looks like. */
+/* A word without quotes. */
 static int
-bare(struct config_lexer *lx, struct config_value *v)
+bare(struct config_lexer *lx, struct config_value *v, struct bytes *variable)
 {
-	static const char	bcrypt[] = "$2a$";
-	struct bytes		word = { lx->text + lx->at, 0 };
-	char			*to = lx->text + lx->at;
+	static const char	bcrypt[] = "$2a$";	/* a password's hash, not a name */
 	bool			escaped = false;
-	int			c;
+	struct bytes		word;
+	int			rc;
 
-	while (!is_end(c = lexer_peek(lx))) {
-		lexer_next(lx);
-		if (c == '\\') {
-			escaped = true;
-			if ((c = escape(lx)) < 0)
-				return c;
-		}
-		*to++ = (char)c;
-	}
-	word.len = (size_t)(to - word.data);
+	rc = word_rest(lx, lx->at, &word, &escaped);
+	if (rc != 0)
+		return rc;
+	if (word.len == 0 && !escaped)
+		return unexpected(lx, "a value");
 	v->kind = CONFIG_TEXT;
 	v->text = word;
-	if (word.len == 0)
-		return unexpected(lx, "a value");
 	if (escaped)
 		return 0;
-	c = (unsigned char)word.data[0];
-	if (isdigit(c) || c == '-' ||
-	    (c == '.' && word.len > 1 && isdigit((unsigned char)word.data[1])))
-		return number_like(lx, v, word);
-	if (c == '$' && (word.len < 4 || memcmp(word.data, bcrypt, 4) != 0)) {
-		config_error(lx->errors, v->at,
-		    "found a variable ($name); variables are not supported by this version");
-		return -EBADMSG;
-	}
 	if (boolean(word, &v->boolean))
 		v->kind = CONFIG_BOOLEAN;
+	else if (word.data[0] == '$' && (word.len < 4 || memcmp(word.data, bcrypt, 4) != 0))
+		*variable = (struct bytes){ word.data + 1, word.len - 1 };
+	return 0;
+}
+
+/*
+ * Text in parentheses, as it is, up to a ')' that is a line of its own. In the
+ * last line of a file without a line end, that one belongs to the text.
+ */
+static int
+block(struct config_lexer *lx, struct config_value *v)
+{
+	struct config_position	opened = lexer_position(lx);
+	size_t			start;
+	int			c, before = '(';
+
+	lexer_next(lx);
+	start = lx->at;
+	for (; (c = lexer_peek(lx)) != -1; before = c) {
+		if (c == ')' && before == '\n' &&
+		    (lx->at + 1 == lx->len || lx->text[lx->at + 1] == '\n'))
+			break;
+		lexer_next(lx);
+	}
+	if (c == -1) {
+		config_error(lx->errors, opened,
+		    "found the end of the file inside this text, expected a ')' in a line of its own");
+		return -EBADMSG;
+	}
+	v->kind = CONFIG_TEXT;
+	v->text = since(lx, start);
+	lexer_next(lx);
+	if (lexer_peek(lx) == -1)
+		v->text.len++;
 	return 0;
 }
 
 int
-lexer_scalar(struct config_lexer *lx, struct config_value *v)
+lexer_scalar(struct config_lexer *lx, struct config_value *v, struct bytes *variable)
 {
 	int	c = lexer_peek(lx);
 
+	*variable = (struct bytes){ NULL, 0 };
 	v->at = lexer_position(lx);
 	if (c == '"' || c == '\'') {
 		v->kind = CONFIG_TEXT;
 		return quoted(lx, c == '"', &v->text);
 	}
-	if (c == '(') {
-		config_error(lx->errors, v->at,
-		    "found '(', expected text in quotes; blocks in parentheses are not supported by this version");
-		return -EBADMSG;
-	}
-	return bare(lx, v);
+	if (c == '(')
+		return block(lx, v);
+	if (c == '.')
+		return not_a_number(lx);
+	if (c == '-' || isdigit(c))
+		return number_like(lx, v);
+	return bare(lx, v, variable);
 }
 
 void

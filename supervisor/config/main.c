@@ -1,14 +1,17 @@
 /*
  * bulkhead-config: text in, settings out. The only process that parses what
- * the operator wrote; it has that text, and nothing else.
+ * the operator wrote; it has that text, the files that it includes and the
+ * variables that it names, as the supervisor hands them to it, and nothing else.
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 #include "common/child.h"
 #include "common/log.h"
+#include "supervisor/config/ask.h"
 #include "supervisor/config/configuration.h"
-#include "supervisor/config/schema.h"
+#include "supervisor/config/print.h"
 
 /* One document to the supervisor. 0 or -errno. */
 static int
@@ -47,27 +50,56 @@ answer(struct channel *ch, const struct configuration *c)
 	return channel_send(ch, &m, NULL);
 }
 
-/* file, flags: see `configure`. */
+/* The text of --print-config instead. */
 static int
-configure(struct channel *ch, struct bytes path, int file, int flags)
+answer_printed(struct channel *ch, const struct configuration *c)
+{
+	struct msg	m = { .type = MSG_printed };
+	int		fd = print_config(&c->settings, &c->origins, &c->errors), rc;
+
+	if (fd < 0)
+		return fd;
+	rc = channel_send(ch, &m, &fd);
+	close(fd);
+	return rc;
+}
+
+/* The question: what `configure` said. */
+struct question {
+	struct child	*child;
+	struct ask	*ask;		/* while it is worked on */
+	bool		 asked;
+	char		*path;
+	bool		 print, strict;
+	int		 file, flags;
+};
+
+static int
+configure(struct question *q)
 {
 	struct configuration	*c = malloc(sizeof(*c));
+	struct ask		 ask;
 	int			 rc;
 
 	if (c == NULL)
 		return -ENOMEM;
-	rc = configuration_init(c, path);
+	rc = configuration_init(c, bytes_of(q->path));
 	if (rc != 0)
 		goto out;
-	if (path.len > 0)
-		rc = configuration_read(c, file);
+	c->errors.strict = q->strict;
+	ask_init(&ask, q->child, &c->source);
+	q->ask = &ask;
+	if (*q->path != '\0')
+		rc = configuration_read(c, q->file);
+	q->ask = NULL;
 	if (rc == 0)
-		rc = schema_override(&c->settings, flags, &c->errors);
+		rc = schema_override(&c->settings, &c->origins, q->flags, &c->errors);
 	if (rc == 0 && c->errors.count == 0)
 		schema_check(&c->settings, &c->errors);
 	if (rc == 0) {
 		config_errors_finish(&c->errors);
-		rc = answer(ch, c);
+		rc = q->print && c->errors.count == 0 ? answer_printed(&q->child->supervisor, c) :
+		    answer(&q->child->supervisor, c);
 	}
 	configuration_free(c);
  out:
@@ -75,18 +107,39 @@ configure(struct channel *ch, struct bytes path, int file, int flags)
 	return rc;
 }
 
+/* Work on the question, outside of the loop, which has to run for what it asks. */
+static void
+answer_question(struct question *q)
+{
+	int	rc = configure(q);
+
+	free(q->path);
+	close(q->file);
+	close(q->flags);
+	q->asked = false;
+	if (rc != 0 && !q->child->stopping)	/* the supervisor sees us end, and says so */
+		fatal("the configuration could not be handled: %s", strerror(-rc));
+}
+
 static int
 receive(struct channel *ch, const struct msg *m, const int *fds)
 {
-	int	rc;
+	struct child	*child = ch->owner;
+	struct question	*q = child->program;
 
 	if (m->type != MSG_configure)
-		return -EPERM;
-	rc = configure(ch, m->u.configure.path, fds[0], fds[1]);
-	close(fds[0]);
-	close(fds[1]);
-	if (rc != 0)		/* the supervisor sees us end, and says so */
-		fatal("the configuration could not be handled: %s", strerror(-rc));
+		return q->ask != NULL ? ask_receive(q->ask, m, fds) : -EPERM;
+	if (q->asked)
+		return -EBUSY;
+	q->path = strndup(m->u.configure.path.data, m->u.configure.path.len);
+	if (q->path == NULL)
+		return -ENOMEM;
+	q->asked = true;
+	q->print = m->u.configure.print != 0;
+	q->strict = m->u.configure.strict != 0;
+	q->file = fds[0];
+	q->flags = fds[1];
+	ev_break(child->loop, EVBREAK_ONE);
 	return 0;
 }
 
@@ -94,12 +147,17 @@ int
 main(void)
 {
 	struct child	child;
+	struct question	question = { .child = &child };
 
-	child_init(&child, ROLE_CONFIG, receive, NULL);
+	child_init(&child, ROLE_CONFIG, receive, &question);
 	if (digest_prepare() != 0)
 		fatal("OpenSSL has no SHA-256");
 	child_ready(&child, &sandbox_config);
-	child_run(&child);
+	while (!child.stopping) {
+		child_run(&child);
+		if (question.asked)
+			answer_question(&question);
+	}
 	child_free(&child);
 	return EXIT_SUCCESS;
 }

@@ -1,19 +1,18 @@
 #include <errno.h>
 #include <strings.h>
-#include "supervisor/config/lexer.h"
-#include "supervisor/config/parser.h"
+#include "supervisor/config/reader.h"
 
 #define SYNTAX_ERRORS_MAX	50	/* then it is some other kind of file */
 
 /*
  * A map's entries are read one after the other; an error ends the entry, and
  * reading goes on in the next line. Return values: 0; -EBADMSG the entry is
- * lost; anything else ends it all.
+ * lost; -ENODATA the text ends too early; anything else ends it all.
+ *
+ * Entries stand in a map, at the top of a text, or there in braces, where the
+ * real server has other rules for what may be in between.
  */
-struct parser {
-	struct config_lexer	 lx;
-	unsigned		 arrays;	/* '[' open in the present entry */
-};
+enum place { PLACE_TOP, PLACE_BRACES, PLACE_MAP };
 
 static int parse_value(struct parser *p, struct config_value *v, unsigned depth);
 
@@ -29,43 +28,36 @@ unexpected(struct parser *p, const char *expected)
 
 /* Behind a value: the line's end, a comma, a semicolon, or what closes the map. */
 static int
-parse_entry_end(struct parser *p)
+parse_entry_end(struct parser *p, enum place place)
 {
 	int	c;
 
 	lexer_skip_blanks(&p->lx);
 	c = lexer_peek(&p->lx);
-	if (c == ',' || c == ';')
+	if (c == ',' || c == ';' || (c == '}' && place == PLACE_TOP))
 		lexer_next(&p->lx);
-	else if (c != -1 && c != '\n' && c != '\r' && c != '}' && !lexer_at_comment(&p->lx))
+	else if (c != -1 && c != '}' && !lexer_at_line_end(&p->lx) && !lexer_at_comment(&p->lx))
 		return unexpected(p, "',', ';' or a new line behind the value");
 	return 0;
 }
 
 static int
-parse_entry(struct parser *p, struct config_value *map, unsigned depth)
+parse_pair(struct parser *p, struct config_value *map, unsigned depth, struct bytes key,
+    struct config_position at)
 {
-	struct config_position	 at = lexer_position(&p->lx);
 	struct config_value	 v = { 0 };
 	struct config_entry	*e;
-	struct bytes		 key;
 	int			 rc;
 
-	rc = lexer_key(&p->lx, &key);
-	if (rc != 0)
-		return rc;
-	if (key.len == 7 && strncasecmp(key.data, "include", 7) == 0) {
-		config_error(p->lx.errors, at, "include is not supported by this version");
-		return -EBADMSG;
-	}
 	rc = parse_value(p, &v, depth);
-	if (rc == 0)
-		rc = parse_entry_end(p);
-	if (rc == 0 && (e = config_map_add(map)) == NULL)
-		rc = -ENOMEM;
 	if (rc != 0) {
 		config_value_free(&v);
 		return rc;
+	}
+	e = config_map_add(map);
+	if (e == NULL) {
+		config_value_free(&v);
+		return -ENOMEM;
 	}
 	e->key = key;
 	e->at = at;
@@ -73,45 +65,99 @@ parse_entry(struct parser *p, struct config_value *map, unsigned depth)
 	return 0;
 }
 
-/*
- * Entries up to `end`, '}' or -1 for the file's end. A '}' that nothing opened
- * may stand at the end of a file.
- */
 static int
-parse_entries(struct parser *p, struct config_value *map, int end, unsigned depth)
+parse_entry(struct parser *p, struct config_value *map, unsigned depth, enum place place)
 {
-	unsigned	arrays = p->arrays;
-	int		c, rc;
+	struct config_position	 at = lexer_position(&p->lx);
+	struct bytes		 key, path;
+	bool			 statement;
+	int			 rc;
 
-	for (;;) {
+	rc = lexer_key(&p->lx, &key, &statement);
+	if (rc != 0)
+		return rc;
+	if (statement && key.len == 7 && strncasecmp(key.data, "include", 7) == 0) {
+		rc = lexer_include(&p->lx, &path);
+		if (rc == 0)
+			rc = include_path(p, map, depth, path, at);
+	} else {
+		rc = lexer_separator(&p->lx, place == PLACE_MAP);
+		if (rc == 0)
+			rc = parse_pair(p, map, depth, key, at);
+	}
+	return rc == 0 ? parse_entry_end(p, place) : rc;
+}
+
+/* One entry; an error in it is told, and reading goes on behind it. */
+static int
+parse_entry_or_recover(struct parser *p, struct config_value *map, unsigned depth,
+    enum place place)
+{
+	int	rc;
+
+	p->arrays = 0;
+	rc = parse_entry(p, map, depth, place);
+	if (rc != -EBADMSG || p->lx.errors->count >= SYNTAX_ERRORS_MAX)
+		return rc;
+	lexer_recover(&p->lx, p->arrays);
+	return 0;
+}
+
+static int
+not_closed(struct parser *p, struct config_position opened)
+{
+	config_error(p->lx.errors, lexer_position(&p->lx),
+	    "found the end of the file, expected the '}' for the '{' in line %u", opened.line);
+	return -ENODATA;
+}
+
+/* Entries up to the '}'. */
+static int
+parse_map(struct parser *p, struct config_value *map, unsigned depth)
+{
+	struct scope	scope = { map, p->scope };
+	unsigned	arrays = p->arrays;
+	int		c, rc = 0;
+
+	p->scope = &scope;
+	lexer_next(&p->lx);
+	while (rc == 0) {
 		lexer_skip_space(&p->lx);
 		c = lexer_peek(&p->lx);
-		if (c == end || c == '}')
+		if (c == '}')
 			break;
-		if (c == -1) {
-			config_error(p->lx.errors, lexer_position(&p->lx),
-			    "found the end of the file, expected the '}' for the '{' in line %u",
-			    map->at.line);
-			return -ENODATA;
-		}
-		p->arrays = 0;
-		rc = parse_entry(p, map, depth);
-		if (rc == -EBADMSG && p->lx.errors->count < SYNTAX_ERRORS_MAX)
-			lexer_recover(&p->lx, p->arrays);
-		else if (rc != 0)
-			return rc;
+		rc = c == -1 ? not_closed(p, map->at) :
+		    parse_entry_or_recover(p, map, depth, PLACE_MAP);
 	}
+	p->scope = scope.up;
+	if (rc != 0)
+		return rc;
 	lexer_next(&p->lx);
 	p->arrays = arrays;
 	return config_map_settle(map);
 }
 
-/* Items end by a comma or a new line. */
+/* Behind an item: a comma or a new line, not both in this order, or the end. */
+static int
+parse_item_end(struct parser *p)
+{
+	int	c;
+
+	lexer_skip_blanks(&p->lx);
+	if (lexer_at_comment(&p->lx))
+		lexer_skip_comment(&p->lx);
+	c = lexer_peek(&p->lx);
+	if (c == ',' || lexer_at_line_end(&p->lx))
+		lexer_next(&p->lx);
+	else if (c != ']')
+		return unexpected(p, "',', ']' or a new line in a list");
+	return 0;
+}
+
 static int
 parse_list(struct parser *p, struct config_value *list, unsigned depth)
 {
 	struct config_value	v, *item;
-	uint32_t		line;
 	int			rc;
 
 	p->arrays++;
@@ -129,12 +175,9 @@ parse_list(struct parser *p, struct config_value *list, unsigned depth)
 			return rc;
 		}
 		*item = v;
-		line = p->lx.line;
-		lexer_skip_space(&p->lx);
-		if (lexer_peek(&p->lx) == ',')
-			lexer_next(&p->lx);
-		else if (lexer_peek(&p->lx) != ']' && p->lx.line == line)
-			return unexpected(p, "',', ']' or a new line in a list");
+		rc = parse_item_end(p);
+		if (rc != 0)
+			return rc;
 	}
 	lexer_next(&p->lx);
 	p->arrays--;
@@ -145,53 +188,154 @@ parse_list(struct parser *p, struct config_value *list, unsigned depth)
 static int
 parse_value(struct parser *p, struct config_value *v, unsigned depth)
 {
-	int	c = lexer_peek(&p->lx);
+	struct bytes	variable;
+	int		c = lexer_peek(&p->lx), rc;
 
-	if (c != '{' && c != '[')
-		return lexer_scalar(&p->lx, v);
+	if (c != '{' && c != '[') {
+		rc = lexer_scalar(&p->lx, v, &variable);
+		if (rc == 0 && variable.data != NULL)
+			rc = variable_value(p, v, depth, variable, v->at);
+		return rc;
+	}
 	v->at = lexer_position(&p->lx);
 	if (depth >= CONFIG_DEPTH_MAX) {
 		config_error(p->lx.errors, v->at, "found '%c' inside of %u others, expected at most %u",
 		    c, depth, CONFIG_DEPTH_MAX);
-		return -E2BIG;
+		return READ_ENDS;
 	}
 	if (c == '[') {
 		v->kind = CONFIG_LIST;
 		return parse_list(p, v, depth + 1);
 	}
 	v->kind = CONFIG_MAP;
+	return parse_map(p, v, depth + 1);
+}
+
+/* What may come behind inner braces before the next entry. */
+static int
+parse_braces_end(struct parser *p)
+{
+	int	c;
+
+	do
+		lexer_skip_blanks(&p->lx);
+	while (lexer_at_line_end(&p->lx) && (lexer_next(&p->lx), true));
+	c = lexer_peek(&p->lx);
+	if (c == ',' || c == ';')
+		lexer_next(&p->lx);
+	else if (c != '}' && c != -1 && !lexer_at_comment(&p->lx))
+		return unexpected(p, "',', ';' or '}' behind the inner '}'");
+	return 0;
+}
+
+/* A '}' that nothing opened may be the end of a text. */
+static int
+parse_stray_brace(struct parser *p)
+{
 	lexer_next(&p->lx);
-	return parse_entries(p, v, '}', depth + 1);
+	lexer_skip_space(&p->lx);
+	return lexer_peek(&p->lx) == -1 ? 0 : unexpected(p, "nothing behind the closing '}'");
+}
+
+/*
+ * Braces that hold entries of the text itself, as in JSON; in them there may be
+ * others. Behind inner ones an entry needs a comma or a semicolon.
+ */
+static int
+parse_braces(struct parser *p, struct config_value *map, unsigned braces)
+{
+	struct config_position	opened = lexer_position(&p->lx);
+	int			c, rc = 0;
+
+	if (braces >= CONFIG_DEPTH_MAX) {
+		config_error(p->lx.errors, opened, "found '{' inside of %u others, expected at most %u",
+		    braces, CONFIG_DEPTH_MAX);
+		return READ_ENDS;
+	}
+	lexer_next(&p->lx);
+	while (rc == 0) {
+		lexer_skip_space(&p->lx);
+		c = lexer_peek(&p->lx);
+		if (c == '}')
+			break;
+		if (c == -1)
+			return not_closed(p, opened);
+		if (c != '{') {
+			rc = parse_entry_or_recover(p, map, p->depth, PLACE_BRACES);
+			continue;
+		}
+		rc = parse_braces(p, map, braces + 1);
+		if (rc == 0)
+			rc = parse_braces_end(p);
+	}
+	lexer_next(&p->lx);
+	return rc;
+}
+
+/* Entries and braces up to the end. */
+static int
+parse_top(struct parser *p, struct config_value *map)
+{
+	int	c, rc = 0;
+
+	while (rc == 0) {
+		lexer_skip_space(&p->lx);
+		c = lexer_peek(&p->lx);
+		if (c == -1)
+			break;
+		if (c == '}')
+			rc = parse_stray_brace(p);
+		else if (c == '{')
+			rc = parse_braces(p, map, 0);
+		else
+			rc = parse_entry_or_recover(p, map, p->depth, PLACE_TOP);
+	}
+	return rc;
 }
 
 int
-config_parse(struct config_value *root, char *text, size_t len, struct config_errors *errors)
+parser_text(struct parser *p, struct config_value *map)
 {
-	struct config_value	map = { .kind = CONFIG_MAP };
-	struct parser		p = { 0 };
+	struct config_value	root = { .kind = CONFIG_MAP };
+	struct scope		scope = { &root, NULL };
 	int			rc;
 
-	lexer_init(&p.lx, text, len, errors);
-	lexer_skip_space(&p.lx);
-	map.at = lexer_position(&p.lx);
-	if (lexer_peek(&p.lx) == '{') {
-		lexer_next(&p.lx);
-		rc = parse_entries(&p, &map, '}', 1);
-	} else {
-		rc = parse_entries(&p, &map, -1, 0);
+	if (memchr(p->lx.text, '\0', p->lx.len) != NULL) {
+		config_error(p->lx.errors, (struct config_position){ .file = p->lx.file },
+		    "found the byte 0x00, expected a text");
+		*map = root;
+		return 0;
 	}
-	if (rc == 0) {
-		lexer_skip_space(&p.lx);
-		if (lexer_peek(&p.lx) != -1)
-			unexpected(&p, "nothing behind the closing '}'");
-		else if (map.map.count == 0 && errors->count == 0)
-			config_error(errors, (struct config_position){ 0 },
-			    "config has no values or is empty");
-	}
-	if (rc == -ENOMEM) {
-		config_value_free(&map);
-		return rc;
-	}
-	*root = map;
-	return 0;
+	p->scope = &scope;
+	root.at = lexer_position(&p->lx);
+	rc = parse_top(p, &root);
+	p->scope = NULL;
+	if (rc == 0 || rc == -EBADMSG || rc == -ENODATA)
+		rc = config_map_settle(&root);
+	if (rc == 0)
+		*map = root;
+	else
+		config_value_free(&root);
+	return rc;
+}
+
+int
+config_parse(struct config_value *root, char *text, size_t len,
+    struct config_source *source, struct config_errors *errors)
+{
+	struct reader		r = { .source = source, .errors = errors, .copies = CONFIG_COPIES_MAX };
+	struct parser		p = { .reader = &r };
+	struct config_value	map = { .kind = CONFIG_MAP };
+	int			rc;
+
+	lexer_init(&p.lx, text, len, 0, errors);
+	rc = parser_text(&p, &map);
+	if (rc == READ_ENDS)
+		rc = 0;
+	if (rc == 0 && map.map.count == 0 && errors->count == 0)
+		config_error(errors, (struct config_position){ 0 }, "config has no values or is empty");
+	variables_free(&r);
+	if (rc == 0)
+		*root = map;
+	return rc;
 }

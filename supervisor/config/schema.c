@@ -1,3 +1,4 @@
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 /* What one entry is applied with; an error ends the entry, -ENOMEM all. */
 struct schema {
 	struct settings			*s;
+	struct schema_origins		*origins;
 	struct config_errors		*errors;
 	const struct setting		*which;
 	const struct config_entry	*entry;
@@ -54,13 +56,24 @@ expected(struct schema *c, const struct config_value *v, const char *what)
 	    found(v, quote), what);
 }
 
+static struct schema_origin *
+origin_of(struct schema_origins *origins, const struct setting *which)
+{
+	size_t	count;
+
+	return &origins->of[which - settings_table(&count)];
+}
+
 /* What a setter said about v. */
 static void
 applied(struct schema *c, const struct config_value *v, int rc)
 {
 	char	range[128];
 
-	if (rc == -ENOMEM) {
+	if (rc == 0) {
+		*origin_of(c->origins, c->which) =
+		    (struct schema_origin){ ORIGIN_FILE, c->entry->at };
+	} else if (rc == -ENOMEM) {
 		c->rc = rc;
 	} else if (rc == -ERANGE && (c->which->kind == SETTING_text || c->which->kind == SETTING_list)) {
 		snprintf(range, sizeof(range), "text of %.0f to %.0f bytes", c->which->least,
@@ -85,7 +98,8 @@ set_integer(struct schema *c, const char *name, uint64_t value)
 static void
 set_boolean(struct schema *c, const char *name, bool value)
 {
-	setting_set_boolean(c->s, setting_named(name), value);
+	c->which = setting_named(name);
+	applied(c, &c->entry->value, setting_set_boolean(c->s, c->which, value));
 }
 
 /* 0: v is a whole number; negative where `least` says it means something. */
@@ -113,7 +127,7 @@ apply_integer(struct schema *c)
 	applied(c, v, setting_set_integer(c->s, c->which, (uint64_t)v->integer));
 }
 
-/* Whole numbers and fractions are seconds, in the manner of older files. */
+/* Whole numbers are seconds, in the manner of older files. */
 static void
 apply_duration(struct schema *c)
 {
@@ -126,15 +140,17 @@ apply_duration(struct schema *c)
 		rc = duration_parse(v->text, &seconds);
 	else if (v->kind == CONFIG_INTEGER)
 		seconds = (double)v->integer;
-	else if (v->kind == CONFIG_REAL)
-		seconds = v->real;
 	else
 		rc = -EINVAL;
 	if (rc != 0) {
 		expected(c, v, form);
 		return;
 	}
-	if (v->kind != CONFIG_TEXT)
+	if (v->kind == CONFIG_INTEGER && c->errors->strict) {
+		expected(c, v, form);
+		return;
+	}
+	if (v->kind == CONFIG_INTEGER)
 		config_warn(c->errors, v->at, "%s should be %s; taken as seconds",
 		    c->which->name, form);
 	if (seconds == 0 && c->which->least > 0)
@@ -346,47 +362,68 @@ apply_http(struct schema *c)
 
 /* -- others that are more than their kind */
 
-/* on and off are booleans in the file. */
+/* Settings whose text is one of a few words. */
+static const struct { const char *name, *words[4], *expected; } worded[] = {
+	{ "sandbox", { "on", "required", "off" }, "on, required or off" },
+	{ "write_timeout", { "default", "close", "retry" }, "default, close or retry" },
+	{ "log_format", { "text", "json" }, "text or json" },
+};
+
 static void
-apply_sandbox(struct schema *c)
+apply_word(struct schema *c)
 {
 	const struct config_value	*v = &c->entry->value;
-	struct bytes			 mode;
+	struct bytes			 word = v->kind == CONFIG_TEXT ? v->text : BYTES("");
+	size_t				 i = 0, j;
 
-	if (v->kind == CONFIG_BOOLEAN)
-		mode = v->boolean ? BYTES("on") : BYTES("off");
-	else if (v->kind == CONFIG_TEXT && (bytes_equal(v->text, BYTES("on")) ||
-	    bytes_equal(v->text, BYTES("off")) || bytes_equal(v->text, BYTES("required"))))
-		mode = v->text;
-	else {
-		expected(c, v, "on, required or off");
-		return;
-	}
-	applied(c, v, setting_set_text(c->s, c->which, mode));
+	while (strcmp(worded[i].name, c->which->name) != 0)
+		i++;
+	if (v->kind == CONFIG_BOOLEAN)	/* what on and off are in the file */
+		word = v->boolean ? BYTES("on") : BYTES("off");
+	for (j = 0; worded[i].words[j] != NULL; j++)
+		if (bytes_equal(word, bytes_of(worded[i].words[j]))) {
+			applied(c, v, setting_set_text(c->s, c->which, word));
+			return;
+		}
+	expected(c, v, worded[i].expected);
 }
 
-/* -1: as many as there are (max_subscriptions), as large as can wait (max_payload). */
+/* -1: as large as can wait. */
 static void
-apply_unlimited(struct schema *c)
+apply_max_payload(struct schema *c)
 {
 	const struct config_value	*v = &c->entry->value;
 
 	if (integer_value(c, v, -1) != 0)
 		return;
 	if (v->integer == -1)
-		set_integer(c, c->which->name, c->which->least > 0 ? INT32_MAX : 0);
+		set_integer(c, c->which->name, (uint64_t)c->which->most);
 	else
 		apply_integer(c);
 }
 
-/* Below 0 is none at all, as 0. */
+/* More than there can be is as many as there can be. */
 static void
-apply_max_connections(struct schema *c)
+apply_most(struct schema *c)
 {
-	if (c->entry->value.kind == CONFIG_INTEGER && c->entry->value.integer < 0)
-		set_integer(c, "max_connections", 0);
+	const struct config_value	*v = &c->entry->value;
+
+	if (v->kind == CONFIG_INTEGER && (double)v->integer > c->which->most)
+		set_integer(c, c->which->name, (uint64_t)c->which->most);
 	else
 		apply_integer(c);
+}
+
+/* The same, and below 0 is 0: no limit, but for max_connections none at all. */
+static void
+apply_count(struct schema *c)
+{
+	const struct config_value	*v = &c->entry->value;
+
+	if (v->kind == CONFIG_INTEGER && v->integer < 0)
+		set_integer(c, c->which->name, 0);
+	else
+		apply_most(c);
 }
 
 /* 0 is the default, although it would be possible. */
@@ -394,7 +431,105 @@ static void
 apply_ping_max(struct schema *c)
 {
 	if (c->entry->value.kind != CONFIG_INTEGER || c->entry->value.integer != 0)
-		apply_integer(c);
+		apply_most(c);
+}
+
+/* Durations that never were numbers; one of them cannot be 0 either. */
+static void
+apply_lame_duck(struct schema *c)
+{
+	const struct config_value	*v = &c->entry->value;
+	double				 seconds;
+
+	if (v->kind != CONFIG_TEXT)
+		expected(c, v, "a duration, as \"10s\" or \"1m30s\"");
+	else if (c->which->least > 0 && duration_parse(v->text, &seconds) == 0 && seconds == 0)
+		applied(c, v, -ERANGE);
+	else
+		apply_duration(c);
+}
+
+/* "" is the default, all addresses. */
+static void
+apply_host(struct schema *c)
+{
+	if (c->entry->value.kind != CONFIG_TEXT || c->entry->value.text.len > 0)
+		apply_text(c);
+}
+
+/* Names of users and groups may be numbers. */
+static void
+apply_identity(struct schema *c)
+{
+	const struct config_value	*v = &c->entry->value;
+	char				 text[32];
+
+	if (v->kind != CONFIG_INTEGER || v->integer < 0) {
+		apply_text(c);
+		return;
+	}
+	snprintf(text, sizeof(text), "%" PRId64, v->integer);
+	applied(c, v, setting_set_text(c->s, c->which, bytes_of(text)));
+}
+
+/* More of the trace is wanted, so a trace is. */
+static void
+apply_trace_more(struct schema *c)
+{
+	apply_boolean(c);
+	if (c->entry->value.kind == CONFIG_BOOLEAN && c->entry->value.boolean)
+		set_boolean(c, "trace", true);
+}
+
+static bool
+list_has(const struct text_list *list, const char *item)
+{
+	size_t	i;
+
+	for (i = 0; i < list->count; i++)
+		if (strcmp(list->items[i], item) == 0)
+			return true;
+	return false;
+}
+
+/* In lower case, without blanks around it, and once. */
+static void
+add_tag(struct schema *c, const struct config_value *v)
+{
+	struct bytes	 tag = v->text;
+	char		*text;
+	size_t		 i;
+
+	if (v->kind != CONFIG_TEXT) {
+		expected(c, v, "text; put it in quotes");
+		return;
+	}
+	while (tag.len > 0 && isspace((unsigned char)tag.data[tag.len - 1]))
+		tag.len--;
+	for (; tag.len > 0 && isspace((unsigned char)*tag.data); tag.len--)
+		tag.data++;
+	text = strndup(tag.data, tag.len);
+	for (i = 0; text != NULL && text[i] != '\0'; i++)
+		text[i] = (char)tolower((unsigned char)text[i]);
+	if (text == NULL)
+		c->rc = -ENOMEM;
+	else if (tag.len > 0 && !list_has(&c->s->server_tags, text))
+		applied(c, v, setting_add_item(c->s, c->which, (struct bytes){ text, tag.len }));
+	free(text);
+}
+
+static void
+apply_tags(struct schema *c)
+{
+	const struct config_value	*v = &c->entry->value;
+	size_t				 i;
+
+	if (v->kind != CONFIG_LIST) {
+		add_tag(c, v);
+		return;
+	}
+	for (i = 0; i < v->list.count && c->rc == 0; i++)
+		add_tag(c, &v->list.items[i]);
 }
 
 static void
@@ -406,10 +541,17 @@ apply_internal(struct schema *c)
 typedef void apply_function(struct schema *c);
 
 static const struct { const char *name; apply_function *apply; } special[] = {
-	{ "listen", apply_listen }, { "port", apply_port }, { "http", apply_http },
-	{ "http_port", apply_http }, { "sandbox", apply_sandbox },
-	{ "max_subscriptions", apply_unlimited }, { "max_payload", apply_unlimited },
-	{ "max_connections", apply_max_connections }, { "ping_max", apply_ping_max },
+	{ "listen", apply_listen }, { "host", apply_host }, { "port", apply_port },
+	{ "http", apply_http }, { "http_port", apply_http },
+	{ "sandbox", apply_word }, { "write_timeout", apply_word }, { "log_format", apply_word },
+	{ "max_payload", apply_max_payload }, { "max_connections", apply_count },
+	{ "max_subscriptions", apply_count }, { "max_traced_msg_len", apply_count },
+	{ "logfile_size_limit", apply_count }, { "logfile_max_num", apply_count },
+	{ "ping_max", apply_ping_max },
+	{ "lame_duck_duration", apply_lame_duck }, { "lame_duck_grace_period", apply_lame_duck },
+	{ "user", apply_identity }, { "group", apply_identity },
+	{ "trace_verbose", apply_trace_more }, { "trace_headers", apply_trace_more },
+	{ "server_tags", apply_tags },
 };
 
 static apply_function *
@@ -430,6 +572,23 @@ apply_for(const struct setting *which)
 	return by_kind[which->kind];
 }
 
+/* A value that says "do without it". */
+static bool
+value_is_off(const struct config_value *v)
+{
+	const struct config_entry	*enabled;
+
+	if (v->kind == CONFIG_TEXT)
+		return v->text.len == 0 || bytes_equal(v->text, BYTES("disabled")) ||
+		    bytes_equal(v->text, BYTES("disable"));
+	if (v->kind == CONFIG_MAP) {
+		enabled = config_map_find(v, BYTES("enabled"), true);
+		return enabled != NULL && value_is_off(&enabled->value);
+	}
+	return (v->kind == CONFIG_BOOLEAN && !v->boolean) ||
+	    (v->kind == CONFIG_INTEGER && v->integer == 0);
+}
+
 /* True: e is a key of the real server that has no meaning here, and was dealt with. */
 static bool
 later_key(struct config_errors *errors, const struct config_entry *e)
@@ -438,7 +597,7 @@ later_key(struct config_errors *errors, const struct config_entry *e)
 
 	if (later == NULL)
 		return false;
-	if (!later->off || e->value.kind != CONFIG_BOOLEAN || e->value.boolean)
+	if (!later->off || !value_is_off(&e->value))
 		config_error(errors, e->at, "%s: this version does not have %s yet", later->name,
 		    later->what);
 	return true;
@@ -460,9 +619,10 @@ unknown_key(struct config_errors *errors, const struct config_entry *e)
 }
 
 int
-schema_apply(struct settings *s, const struct config_value *map, struct config_errors *errors)
+schema_apply(struct settings *s, struct schema_origins *origins,
+    const struct config_value *map, struct config_errors *errors)
 {
-	struct schema	c = { .s = s, .errors = errors };
+	struct schema	c = { .s = s, .origins = origins, .errors = errors };
 	size_t		i;
 
 	for (i = 0; i < map->map.count && c.rc == 0; i++) {
@@ -472,7 +632,7 @@ schema_apply(struct settings *s, const struct config_value *map, struct config_e
 		c.which = setting_find(c.entry->key);
 		if (c.which != NULL)
 			apply_for(c.which)(&c);
-		else if (!later_key(errors, c.entry))
+		else if (!later_key(errors, c.entry) && !c.entry->used)
 			unknown_key(errors, c.entry);
 	}
 	return c.rc;
@@ -487,8 +647,27 @@ list_clear(struct text_list *list)
 	*list = (struct text_list){ NULL, 0 };
 }
 
+/* What the command line gave wins, and is not the file's any more. */
+static void
+origins_override(struct settings *s, struct schema_origins *origins, const struct settings *flags)
+{
+	const struct setting	*table;
+	size_t			 i, count;
+
+	table = settings_table(&count);
+	for (i = 0; i < count; i++)
+		if (setting_given(flags, &table[i]))
+			origins->of[i] = (struct schema_origin){ .kind = ORIGIN_FLAG };
+	if ((flags->has_host || flags->has_port) && !flags->has_listen) {
+		list_clear(&s->listen);
+		s->has_listen = false;
+		*origin_of(origins, setting_named("listen")) = (struct schema_origin){ .kind = ORIGIN_DEFAULT };
+	}
+}
+
 int
-schema_override(struct settings *s, int document, struct config_errors *errors)
+schema_override(struct settings *s, struct schema_origins *origins, int document,
+    struct config_errors *errors)
 {
 	struct settings	 flags;
 	const char	*why = NULL;
@@ -498,12 +677,10 @@ schema_override(struct settings *s, int document, struct config_errors *errors)
 	if (rc != 0)
 		return rc;
 	rc = settings_read(&flags, document, &why);
-	if (rc == 0 && (flags.has_host || flags.has_port) && !flags.has_listen) {
-		list_clear(&s->listen);
-		s->has_listen = false;
-	}
-	if (rc == 0)
+	if (rc == 0) {
+		origins_override(s, origins, &flags);
 		rc = settings_read(s, document, &why);
+	}
 	settings_free(&flags);
 	if (rc == 0 || rc == -ENOMEM)
 		return rc;

@@ -3,6 +3,16 @@
 #include "common/settings.h"
 #include "supervisor/config/tree.h"
 
+/* Where a setting's value comes from. All zero: every one is a default. */
+enum schema_origin_kind { ORIGIN_DEFAULT, ORIGIN_FILE, ORIGIN_FLAG };
+
+struct schema_origin {
+	enum schema_origin_kind	kind;
+	struct config_position	at;	/* ORIGIN_FILE: of the key */
+};
+
+struct schema_origins { struct schema_origin of[SETTINGS_COUNT]; };	/* by settings.def's order */
+
 /*
  * Apply what the tree says to s. What is wrong is in errors. 0 or -ENOMEM.
  *
@@ -10,14 +20,16 @@
  * item of `listen`: that is what bind(2) makes of it. 0 in the file is the
  * default, as for every setting that cannot be 0.
  */
-int schema_apply(struct settings *s, const struct config_value *map, struct config_errors *errors);
+int schema_apply(struct settings *s, struct schema_origins *origins,
+    const struct config_value *map, struct config_errors *errors);
 
 /*
  * Let the command line's settings, a sealed document (kept open), win over
  * those of the file: an address or port given there takes the place of all of
  * the file's `listen`. 0 or -ENOMEM.
  */
-int schema_override(struct settings *s, int document, struct config_errors *errors);
+int schema_override(struct settings *s, struct schema_origins *origins, int document,
+    struct config_errors *errors);
 
 /* What must hold between settings, wherever they came from. */
 void schema_check(const struct settings *s, struct config_errors *errors);

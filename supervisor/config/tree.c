@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 #include "common/log.h"
 #include "supervisor/config/tree.h"
 
@@ -88,6 +89,21 @@ config_map_sorted(const struct config_value *map, size_t *count)
 	return sorted;
 }
 
+struct config_entry *
+config_map_find(const struct config_value *map, struct bytes key, bool any_case)
+{
+	struct config_entry	*e;
+	size_t			 i;
+
+	for (i = map->map.count; i-- > 0; ) {
+		e = &map->map.entries[i];
+		if (e->key.len == key.len && (any_case ?
+		    strncasecmp(e->key.data, key.data, key.len) == 0 : bytes_equal(e->key, key)))
+			return e;
+	}
+	return NULL;
+}
+
 int
 config_map_settle(struct config_value *map)
 {
@@ -104,6 +120,55 @@ config_map_settle(struct config_value *map)
 			map->map.entries[sorted[i] - map->map.entries].replaced = true;
 	free(sorted);
 	return 0;
+}
+
+/* Its items or entries. */
+static int
+copy_inside(struct config_value *to, const struct config_value *from, unsigned depth,
+    size_t *budget)
+{
+	struct config_value	*item;
+	struct config_entry	*entry;
+	size_t			 i;
+	int			 rc = 0;
+
+	for (i = 0; from->kind == CONFIG_LIST && i < from->list.count && rc == 0; i++) {
+		item = config_list_add(to);
+		rc = item == NULL ? -ENOMEM :
+		    config_value_copy(item, &from->list.items[i], depth, budget);
+	}
+	for (i = 0; from->kind == CONFIG_MAP && i < from->map.count && rc == 0; i++) {
+		entry = config_map_add(to);
+		if (entry == NULL)
+			return -ENOMEM;
+		*entry = from->map.entries[i];
+		memset(&entry->value, 0, sizeof(entry->value));
+		rc = config_value_copy(&entry->value, &from->map.entries[i].value, depth, budget);
+	}
+	return rc;
+}
+
+int
+config_value_copy(struct config_value *to, const struct config_value *from, unsigned depth,
+    size_t *budget)
+{
+	struct config_value	copy = *from;
+	int			rc = 0;
+
+	if (*budget == 0)
+		return -E2BIG;
+	--*budget;
+	if (from->kind == CONFIG_LIST || from->kind == CONFIG_MAP) {
+		if (depth >= CONFIG_DEPTH_MAX)
+			return -ELOOP;
+		copy = (struct config_value){ .kind = from->kind, .at = from->at };
+		rc = copy_inside(&copy, from, depth + 1, budget);
+	}
+	if (rc == 0)
+		*to = copy;
+	else
+		config_value_free(&copy);
+	return rc;
 }
 
 void
@@ -142,9 +207,39 @@ void
 config_errors_init(struct config_errors *e, struct bytes path)
 {
 	e->path = path;
+	e->paths = NULL;
+	e->files = e->room = 0;
 	e->len = 0;
 	e->count = 0;
+	e->strict = false;
 	e->text[0] = '\0';
+}
+
+void
+config_errors_free(struct config_errors *e)
+{
+	free(e->paths);
+	e->paths = NULL;
+	e->files = e->room = 0;
+}
+
+int
+config_errors_file(struct config_errors *e, struct bytes path, uint32_t *number)
+{
+	void	*paths = e->paths;
+
+	if (e->files == UINT32_MAX || room_for_one(&paths, e->files, &e->room, sizeof(path)) != 0)
+		return -ENOMEM;
+	e->paths = paths;
+	e->paths[e->files++] = path;
+	*number = (uint32_t)e->files;
+	return 0;
+}
+
+struct bytes
+config_path(const struct config_errors *e, struct config_position at)
+{
+	return at.file == 0 || at.file > e->files ? e->path : e->paths[at.file - 1];
 }
 
 /* "path:line:column: text" into out, without control characters. Its length, or -1: does not fit. */
@@ -153,12 +248,13 @@ static int
 position_print(const struct config_errors *e, struct config_position at, char *out, size_t size,
     const char *format, va_list args)
 {
-	int	head, body, i;
+	struct bytes	path = config_path(e, at);
+	int		head, body, i;
 
 	if (at.line == 0)
-		head = snprintf(out, size, "%.*s: ", (int)e->path.len, e->path.data);
+		head = snprintf(out, size, "%.*s: ", (int)path.len, path.data);
 	else
-		head = snprintf(out, size, "%.*s:%u:%u: ", (int)e->path.len, e->path.data,
+		head = snprintf(out, size, "%.*s:%u:%u: ", (int)path.len, path.data,
 		    at.line, at.column);
 	if (head < 0 || (size_t)head >= size)
 		return -1;

@@ -7,7 +7,10 @@
 #include <stdint.h>
 #include "common/bytes.h"
 
-struct config_position { uint32_t line, column; };	/* both from 1; 0: nowhere */
+struct config_position {
+	uint32_t	line, column;	/* both from 1; 0: nowhere */
+	uint32_t	file;		/* its number among those of struct config_errors */
+};
 
 enum config_kind {
 	CONFIG_INTEGER, CONFIG_REAL, CONFIG_BOOLEAN, CONFIG_TEXT, CONFIG_TIME,
@@ -32,10 +35,16 @@ struct config_entry {
 	struct config_position	 at;
 	struct config_value	 value;
 	bool			 replaced;	/* the same key comes again later, and counts */
+	bool			 used;		/* a variable stood for it: any key may do that */
 };
 
 #define CONFIG_TEXT_MAX		(16u << 20)	/* bytes of a file */
 #define CONFIG_DEPTH_MAX	128		/* maps and lists in each other */
+
+#define CONFIG_TEXTS_MAX	(64u << 20)	/* of all files together */
+#define CONFIG_FILES_MAX	4096		/* that are included */
+#define CONFIG_LEVELS_MAX	100		/* of files that include each other */
+#define CONFIG_COPIES_MAX	(1u << 20)	/* values that variables stand for, all together */
 
 /* A new, zeroed place at the end of a list or map; NULL: no memory. */
 struct config_value *config_list_add(struct config_value *list);
@@ -50,6 +59,21 @@ int config_map_settle(struct config_value *map);
  */
 const struct config_entry **config_map_sorted(const struct config_value *map, size_t *count);
 
+/*
+ * The entry of this key that counts so far, in a map that may be still unsettled.
+ * any_case: the key may differ in case. NULL: there is none.
+ */
+struct config_entry *config_map_find(const struct config_value *map, struct bytes key, bool any_case);
+
+/*
+ * *to becomes the same value; its text is not copied.
+ *   depth   of maps and lists that *to is in
+ *   budget  how many values may still be copied; less what this took
+ * 0; -ENOMEM; -ELOOP deeper than CONFIG_DEPTH_MAX; -E2BIG: *to is not written.
+ */
+int config_value_copy(struct config_value *to, const struct config_value *from, unsigned depth,
+    size_t *budget);
+
 void config_value_free(struct config_value *v);	/* what it holds */
 
 /* "a whole number", for messages */
@@ -58,13 +82,23 @@ const char *config_kind_name(enum config_kind kind);
 #define CONFIG_ERRORS_MAX	32768	/* bytes; what `misconfigured` can carry */
 
 struct config_errors {
-	struct bytes	 path;		/* of the file; the caller's */
+	struct bytes	 path;		/* of the file with number 0; the caller's */
+	struct bytes	*paths;		/* of the others */
+	size_t		 files, room;	/* how many others */
 	char		 text[CONFIG_ERRORS_MAX + 1];
 	size_t		 len;
 	unsigned	 count;		/* also those that found no room */
+	bool		 strict;	/* what is only a warning is an error */
 };
 
 void config_errors_init(struct config_errors *e, struct bytes path);
+void config_errors_free(struct config_errors *e);
+
+/* A number for one more file, whose path is the caller's and outlives e. 0 or -ENOMEM. */
+int config_errors_file(struct config_errors *e, struct bytes path, uint32_t *number);
+
+/* The path of the file that `at` is in. */
+struct bytes config_path(const struct config_errors *e, struct config_position at);
 
 /* Add "path:line:column: ..." and a line end; control characters become "?". */
 void config_error(struct config_errors *e, struct config_position at, const char *format, ...)

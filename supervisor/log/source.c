@@ -10,10 +10,13 @@ static int
 source_receive(struct channel *ch, const struct msg *m, const int *fds)
 {
 	struct source *src = ch->owner;
+	struct line line = { .role = src->role, .slot = src->slot, .pid = src->pid };
 
 	if (m->type != MSG_line)
 		return -EBADMSG;
-	sink_line(src->sink, (enum log_level)m->u.line.level, src->pid, m->u.line.text);
+	line.level = (enum log_level)m->u.line.level;
+	line.text = m->u.line.text;
+	sink_line(src->sink, &line);
 	return 0;
 }
 
@@ -38,8 +41,9 @@ source_broken(struct channel *ch, int error, const char *why)
 
 int
 source_add(struct sources *all, struct ev_loop *loop, struct sink *sink, int fd,
-    enum role role, int pid)
+    const struct msg_log_source *whose)
 {
+	const enum role role = (enum role)whose->role;
 	struct source *src = calloc(1, sizeof(*src));
 
 	if (src == NULL) {
@@ -47,7 +51,9 @@ source_add(struct sources *all, struct ev_loop *loop, struct sink *sink, int fd,
 		return -ENOMEM;
 	}
 	src->sink = sink;
-	src->pid = pid;
+	src->role = role;
+	src->slot = (unsigned)whose->slot;
+	src->pid = (int)whose->pid;
 	/* our own lines come back to us, vouched for by the supervisor */
 	channel_open(&src->channel, loop, fd, ROLE_LOG,
 	    role == ROLE_LOG ? ROLE_SUPERVISOR : role, source_receive, source_broken, src);

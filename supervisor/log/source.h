@@ -9,13 +9,15 @@ struct source {
 	LIST_ENTRY(source)	 entry;
 	struct channel		 channel;
 	struct sink		*sink;
+	enum role		 role;
+	unsigned		 slot;
 	int			 pid;
 };
 LIST_HEAD(sources, source);
 
 /* fd: the log's end; consumed. 0 or -ENOMEM. */
 int source_add(struct sources *all, struct ev_loop *loop, struct sink *sink, int fd,
-    enum role role, int pid);
+    const struct msg_log_source *whose);
 
 /* Take what has come in, however much it is; for the end. */
 void sources_drain(struct sources *all);

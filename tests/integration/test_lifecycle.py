@@ -87,14 +87,15 @@ def test_after_sigkill_nothing_is_left_and_the_next_start_goes_well(start, tmp_p
     assert not pid_file.exists()
 
 
-def test_a_pid_file_that_another_server_took_over_is_left_to_it(start, tmp_path):
+@pytest.mark.parametrize("how", ["written over", "replaced"])
+def test_a_pid_file_that_another_server_took_over_is_left_to_it(start, tmp_path, how):
     pid_file = tmp_path / "p"
-    first = start(args=["-P", str(pid_file)])
-    second = start(args=["-P", str(pid_file)])
-    assert first.stop() == 0
-    assert int(pid_file.read_text()) == second.pid
-    assert second.stop() == 0
-    assert not pid_file.exists()
+    server = start(args=["-P", str(pid_file)])
+    if how == "replaced":
+        pid_file.unlink()
+    pid_file.write_text("1" if how == "written over" else str(server.pid))
+    assert server.stop() == 0
+    assert pid_file.exists()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root makes devices")

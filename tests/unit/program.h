@@ -76,7 +76,7 @@ program_start(struct program *p, struct ev_loop *loop, enum role role,
     const struct settings *settings, channel_receive *receive)
 {
 	struct msg	start = { .type = MSG_start, .u.start = { .incarnation = 1,
-			    .uid = PROGRAM_UID, .sandbox = SANDBOX_ON } };
+			    .uid = PROGRAM_UID, .gid = PROGRAM_UID, .sandbox = SANDBOX_ON } };
 	char		path[PATH_MAX];
 	int		ends[2], logs[2], document;
 

@@ -19,6 +19,8 @@ static struct {
 	int		log;		/* the log's end of its channel */
 	int		received, broken, error;
 	enum msg_type	last;
+	uint64_t	version;	/* of the last answer to prepare or commit */
+	char		refused[600];
 } kid;
 
 static struct ev_loop	*loop;
@@ -30,6 +32,13 @@ kid_said(struct channel *ch, const struct msg *m, const int *fds)
 	kid.last = m->type;
 	if (m->type == MSG_ready)
 		ch->state = MSG_READY;
+	if (m->type == MSG_prepared) {
+		kid.version = m->u.prepared.version;
+		snprintf(kid.refused, sizeof(kid.refused), "%.*s", (int)m->u.prepared.refused.len,
+		    m->u.prepared.refused.data);
+	}
+	if (m->type == MSG_committed)
+		kid.version = m->u.committed.version;
 	return 0;
 }
 
@@ -54,6 +63,23 @@ program_receive(struct channel *ch, const struct msg *m, const int *fds)
 	return channel_send(ch, &answer, NULL);
 }
 
+/* Port 1 is refused, port 2 at length. */
+static const char *
+program_check(struct child *child, const struct settings *next)
+{
+	static char	why[2000];
+
+	memset(why, 'x', sizeof(why) - 1);
+	return next->port == 1 ? "port 1 is not for us" : next->port == 2 ? why : NULL;
+}
+
+static void
+program_apply(struct child *child, const struct settings *before)
+{
+	log_info("port %u to %u", (unsigned)before->port, (unsigned)child->settings.port);
+	log_debug("debug is on");
+}
+
 static void
 program_run(int fd)
 {
@@ -63,6 +89,8 @@ program_run(int fd)
 		dup2(fd, CHILD_CHANNEL);
 	closefrom(CHILD_CHANNEL + 1);
 	child_init(&child, ROLE_WORKER, program_receive, (void *)(uintptr_t)"test");
+	child.check = program_check;
+	child.apply = program_apply;
 	child_ready(&child, &sandbox_worker);
 	child_run(&child);
 	child_free(&child);
@@ -92,7 +120,7 @@ static void
 start_send(enum sandbox_mode mode)
 {
 	const struct msg	m = { .type = MSG_start, .u.start = {
-	    .slot = 3, .incarnation = 7, .uid = 64123, .sandbox = mode } };
+	    .slot = 3, .incarnation = 7, .uid = 64123, .gid = 64124, .sandbox = mode } };
 	struct settings		s;
 	int			fds[2], pair[2];
 
@@ -203,6 +231,155 @@ START_TEST(log_channel_is_replaced)
 }
 END_TEST
 
+/* ---- reload */
+
+static void
+prepare_send(uint64_t version, uint64_t port, bool debug)
+{
+	const struct msg	m = { .type = MSG_prepare, .u.prepare.version = version };
+	struct settings		s;
+	int			fd;
+
+	ck_assert_int_eq(settings_init(&s), 0);
+	ck_assert_int_eq(setting_set_integer(&s, setting_find(BYTES("port")), port), 0);
+	ck_assert_int_eq(setting_set_boolean(&s, setting_find(BYTES("debug")), debug), 0);
+	fd = settings_write(&s, ROLE_WORKER);
+	ck_assert_int_eq(channel_send(&kid.channel, &m, &fd), 0);
+	close(fd);
+	settings_free(&s);
+}
+
+/* It answers that it can, or why not. */
+static void
+prepare(uint64_t version, uint64_t port, const char *refused)
+{
+	prepare_send(version, port, false);
+	listen_once();
+	ck_assert_int_eq(kid.last, MSG_prepared);
+	ck_assert_uint_eq(kid.version, version);
+	ck_assert_str_eq(kid.refused, refused);
+}
+
+static void
+commit_send(uint64_t version)
+{
+	const struct msg	m = { .type = MSG_commit, .u.commit.version = version };
+
+	ck_assert_int_eq(channel_send(&kid.channel, &m, NULL), 0);
+}
+
+static void
+commit(uint64_t version)
+{
+	commit_send(version);
+	listen_once();
+	ck_assert_int_eq(kid.last, MSG_committed);
+	ck_assert_uint_eq(kid.version, version);
+}
+
+/* Nothing changes before `commit`, and then all at once; what was prepared last is what comes. */
+START_TEST(settings_are_prepared_then_committed)
+{
+	const struct msg	duck = { .type = MSG_lame_duck };
+
+	start_send(SANDBOX_ON);
+	listen_once();
+	prepare(1, 1111, "");
+	ck_assert_int_eq(channel_send(&kid.channel, &duck, NULL), 0);
+	listen_once();
+	ck_assert(logged("test 3: port 1234"));
+	prepare(5, 5555, "");
+	commit(5);
+	ck_assert(logged("port 1234 to 5555"));
+	prepare_send(6, 6666, true);
+	listen_once();
+	ck_assert(!logged("debug is on"));
+	commit(6);
+	ck_assert(logged("debug is on"));
+	channel_close(&kid.channel);
+	kid_status();
+}
+END_TEST
+
+START_TEST(what_is_refused_is_not_applied)
+{
+	char	long_one[513];
+
+	start_send(SANDBOX_ON);
+	listen_once();
+	prepare(1, 1, "port 1 is not for us");
+	memset(long_one, 'x', 512);
+	long_one[512] = '\0';
+	prepare(2, 2, long_one);
+	prepare(3, 3333, "");		/* another one, which it can */
+	commit(3);
+	ck_assert(logged("port 1234 to 3333"));
+	channel_close(&kid.channel);
+	kid_status();
+}
+END_TEST
+
+/* What no supervisor of ours does; the child ends rather than guess. */
+static const struct { const char *what; uint64_t prepared, committed, then; bool commit; } wrong[] = {
+	{ "committed twice",		4, 4, 4, true },
+	{ "never prepared",		0, 0, 4, true },
+	{ "another than prepared",	4, 0, 3, true },
+	{ "prepared twice",		4, 0, 4, false },
+	{ "older than what is in force", 4, 4, 3, false },
+	{ "older than what is prepared", 4, 0, 3, false },
+};
+
+START_TEST(versions_only_rise)
+{
+	start_send(SANDBOX_ON);
+	listen_once();
+	if (wrong[_i].prepared != 0)
+		prepare(wrong[_i].prepared, 4444, "");
+	if (wrong[_i].committed != 0)
+		commit(wrong[_i].committed);
+	if (wrong[_i].commit)
+		commit_send(wrong[_i].then);
+	else
+		prepare_send(wrong[_i].then, 3333, false);
+	listen_once();
+	ck_assert_msg(kid.broken == 1, "%s", wrong[_i].what);
+	ck_assert_int_eq(kid_status(), 1 << 8);
+}
+END_TEST
+
+START_TEST(refused_and_committed_all_the_same)
+{
+	start_send(SANDBOX_ON);
+	listen_once();
+	prepare(1, 1, "port 1 is not for us");
+	commit_send(1);
+	listen_once();
+	ck_assert_int_eq(kid.broken, 1);
+	ck_assert_int_eq(kid_status(), 1 << 8);
+}
+END_TEST
+
+START_TEST(a_document_that_is_none_is_refused)
+{
+	const struct msg	m = { .type = MSG_prepare, .u.prepare.version = 1 };
+	int			fd;
+
+	start_send(SANDBOX_ON);
+	listen_once();
+	fd = open("/dev/null", O_RDONLY);
+	ck_assert_int_eq(channel_send(&kid.channel, &m, &fd), 0);
+	close(fd);
+	listen_once();
+	ck_assert_int_eq(kid.last, MSG_prepared);
+	ck_assert_str_eq(kid.refused, "not a sealed document");
+	prepare(2, 2222, "");
+	commit(2);
+	ck_assert(logged("port 1234 to 2222"));
+	channel_close(&kid.channel);
+	kid_status();
+}
+END_TEST
+
 /* Something other than a valid start: an error, told through what log there is. */
 START_TEST(without_start_nothing_begins)
 {
@@ -265,6 +442,11 @@ main(void)
 	tcase_add_test(c, a_child_starts_works_and_ends);
 	tcase_add_loop_test(c, a_child_ends_with_its_supervisor, 0, 2);
 	tcase_add_test(c, log_channel_is_replaced);
+	tcase_add_test(c, settings_are_prepared_then_committed);
+	tcase_add_test(c, what_is_refused_is_not_applied);
+	tcase_add_loop_test(c, versions_only_rise, 0, sizeof(wrong) / sizeof(wrong[0]));
+	tcase_add_test(c, refused_and_committed_all_the_same);
+	tcase_add_test(c, a_document_that_is_none_is_refused);
 	tcase_add_test(c, without_start_nothing_begins);
 	tcase_add_test(c, a_second_start_is_refused);
 	tcase_add_test(c, a_child_by_hand_says_so);

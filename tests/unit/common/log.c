@@ -2,8 +2,11 @@
 #include <sys/wait.h>
 #include <check.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include "common/channel.h"
 #include "common/log.h"
@@ -27,6 +30,7 @@ teardown(void)
 	log_to(-1);
 	close(reader);
 	log_levels(false, false);
+	log_burst(LOG_BURST);
 }
 
 /* The next line into text; its level, or -1: none. */
@@ -188,17 +192,19 @@ static const struct { const char *what; struct bytes text; const char *want; } t
 	{ "beyond Unicode", BYTES("\xf4\x90\x80\x80"), "\\xf4\\x90\\x80\\x80" },
 };
 
+static const struct log_style	plain, timed = { .time = true };
+
 START_TEST(control_characters_are_escaped)
 {
 	char	out[300], want[300];
-	size_t	len = log_format(out, sizeof(out), LOG_INFO, 7, false, texts[_i].text), size;
+	size_t	len = log_format(out, sizeof(out), &plain, LOG_INFO, 7, texts[_i].text), size;
 
 	snprintf(want, sizeof(want), "[7] [INF] %s\n", texts[_i].want);
 	ck_assert_msg(len == strlen(want) && memcmp(out, want, len) == 0, "%s: %.*s", texts[_i].what,
 	    (int)len, out);
 	for (size = 0; size <= len; size++) {		/* any room is enough, none is overrun */
 		memset(out, '#', sizeof(out));
-		ck_assert_uint_le(log_format(out, size, LOG_INFO, 7, false, texts[_i].text), size);
+		ck_assert_uint_le(log_format(out, size, &plain, LOG_INFO, 7, texts[_i].text), size);
 		ck_assert_int_eq(out[size], '#');
 	}
 	ck_assert_uint_le(len, LOG_FORMATTED(texts[_i].text.len));
@@ -209,12 +215,81 @@ START_TEST(time_is_written_as_the_real_server_does)
 {
 	char	out[300], us[7];
 	int	v[7];
-	size_t	len = log_format(out, sizeof(out), LOG_DEBUG, 12345, true, BYTES("x"));
+	size_t	len = log_format(out, sizeof(out), &timed, LOG_DEBUG, 12345, BYTES("x"));
 
 	out[len] = '\0';
 	ck_assert_int_eq(sscanf(out, "[%d] %4d/%2d/%2d %2d:%2d:%2d.%6[0-9] [DBG] x", &v[0], &v[1], &v[2],
 	    &v[3], &v[4], &v[5], &v[6], us), 8);
 	ck_assert_uint_eq(len, strlen("[12345] 2026/11/21 10:59:00.000000 [DBG] x\n"));
+}
+END_TEST
+
+START_TEST(colours_are_those_of_the_real_server)
+{
+	const struct log_style	style = { .colours = true };
+	static const char	want[] = "[7] [\x1b[0;93mWRN\x1b[0m] x\\x1b\n";
+	char			out[300];
+	size_t			len = log_format(out, sizeof(out), &style, LOG_WARN, 7, BYTES("x\x1b"));
+
+	ck_assert_uint_eq(len, sizeof(want) - 1);
+	ck_assert_mem_eq(out, want, len);
+}
+END_TEST
+
+START_TEST(utc_is_utc)
+{
+	const struct log_style	utc = { .time = true, .utc = true };
+	char			out[300], *end;
+	struct tm		t = { 0 };
+	time_t			now = time(NULL);
+	size_t			len;
+
+	setenv("TZ", "XXX-5", 1);	/* five hours before UTC */
+	tzset();
+	len = log_format(out, sizeof(out) - 1, &utc, LOG_INFO, 7, BYTES("x"));
+	out[len] = '\0';
+	end = strptime(out, "[7] %Y/%m/%d %H:%M:%S", &t);
+	ck_assert_ptr_nonnull(end);
+	ck_assert_int_le(labs((long)(timegm(&t) - now)), 60);
+	len = log_format(out, sizeof(out) - 1, &timed, LOG_INFO, 7, BYTES("x"));
+	out[len] = '\0';
+	ck_assert_ptr_nonnull(strptime(out, "[7] %Y/%m/%d %H:%M:%S", &t));
+	ck_assert_int_le(labs((long)(timegm(&t) - now - 5 * 3600)), 60);
+}
+END_TEST
+
+START_TEST(the_burst_is_a_setting)
+{
+	struct log_limit	limit = { 0 };
+	int			i, allowed = 0;
+
+	log_burst(3);
+	for (i = 0; i < 100; i++)
+		allowed += log_allows(&limit, "kind");
+	ck_assert_int_ge(allowed, 3);
+	ck_assert_int_le(allowed, 6);		/* a second may have begun */
+	log_burst(0);
+	for (i = 0; i < 100; i++)
+		ck_assert(log_allows(&limit, "kind"));
+}
+END_TEST
+
+START_TEST(a_pipe_that_nobody_reads_is_given_up)
+{
+	char	junk[4096] = "";
+	int	fds[2], copy = dup(STDERR_FILENO);
+
+	ck_assert_int_eq(pipe2(fds, O_NONBLOCK), 0);
+	while (write(fds[1], junk, sizeof(junk)) > 0)
+		;
+	ck_assert_int_eq(fcntl(fds[1], F_SETFL, 0), 0);
+	ck_assert_int_eq(dup2(fds[1], STDERR_FILENO), STDERR_FILENO);
+	log_to(-1);
+	log_info("nobody hears");		/* and we are still there */
+	dup2(copy, STDERR_FILENO);
+	close(copy);
+	close(fds[0]);
+	close(fds[1]);
 }
 END_TEST
 
@@ -237,6 +312,10 @@ main(void)
 	tcase_add_test(c, fatal_is_heard_even_without_a_log);
 	tcase_add_loop_test(c, control_characters_are_escaped, 0, COUNT(texts));
 	tcase_add_test(c, time_is_written_as_the_real_server_does);
+	tcase_add_test(c, colours_are_those_of_the_real_server);
+	tcase_add_test(c, utc_is_utc);
+	tcase_add_test(c, a_pipe_that_nobody_reads_is_given_up);
+	tcase_add_test(c, the_burst_is_a_setting);
 	suite_add_tcase(s, c);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);

@@ -32,6 +32,7 @@
 #include "common/unpack.h"
 
 #define UID	64123	/* nobody's */
+#define GID	64124
 #define USER	12345	/* an unprivileged one who starts it */
 
 static const struct sandbox_profile *const profiles[] = {
@@ -129,7 +130,7 @@ inmate_start(struct inmate *in, const struct sandbox_profile *profile, enum sand
 		if (setgroups(2, groups) == -1 ||
 		    (!root && (setresgid(USER, USER, USER) == -1 || setresuid(USER, USER, USER) == -1)))
 			_exit(99);
-		sandbox_enter(profile, mode, UID, true);
+		sandbox_enter(profile, mode, UID, GID, true);
 		_exit(f());
 	}
 	close(log_fds[1]);
@@ -388,7 +389,7 @@ START_TEST(nothing_is_left_of_rights)
 	ck_assert_msg(strstr(text, root ? "Uid:\t64123\t64123\t64123\t64123" :
 	    "Uid:\t12345\t12345\t12345\t12345") != NULL, "%s", text);
 	if (root) {
-		ck_assert(strstr(text, "Gid:\t64123\t64123\t64123\t64123") != NULL);
+		ck_assert(strstr(text, "Gid:\t64124\t64124\t64124\t64124") != NULL);
 		ck_assert(strstr(text, "Groups:\t \n") != NULL || strstr(text, "Groups:\t\n") != NULL);
 	}
 	snprintf(path, sizeof(path), "/proc/%d/mounts", (int)in.pid);
@@ -489,7 +490,7 @@ START_TEST(each_missing_layer_is_said_once)
 		if (setresgid(USER, USER, USER) == -1 || setresuid(USER, USER, USER) == -1)
 			_exit(99);
 		host_forbids(hosts[which].calls, hosts[which].ncalls);
-		sandbox_enter(&sandbox_worker, SANDBOX_ON, UID, tells);
+		sandbox_enter(&sandbox_worker, SANDBOX_ON, UID, GID, tells);
 		_exit(hosts[which].attempt());
 	}
 	close(log_fds[1]);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 #include "common/memfd.h"
 #include "common/settings.h"
@@ -220,6 +221,67 @@ END_TEST
 
 #define COUNT(a) (int)(sizeof(a) / sizeof((a)[0]))
 
+/* One of each kind: equal to itself, not to another; and as the log shows it. */
+static const struct { const char *name; double number; const char *text, *before, *after; } shown[] = {
+	{ "max_payload",	7,	NULL,	"1048576",	"7" },
+	{ "write_deadline",	1.5,	NULL,	"10s",		"1.5s" },
+	{ "debug",		1,	NULL,	"false",	"true" },
+	{ "host",		0,	"h",	"0.0.0.0",	"h" },
+	{ "listen",		0,	"a",	"[]",		"[a a]" },
+};
+
+static void
+set(const struct setting *which, double number, const char *text)
+{
+	switch (which->kind) {
+	case SETTING_integer:
+		ck_assert_int_eq(setting_set_integer(&s, which, (uint64_t)number), 0);
+		break;
+	case SETTING_duration:
+		ck_assert_int_eq(setting_set_duration(&s, which, number), 0);
+		break;
+	case SETTING_boolean:
+		ck_assert_int_eq(setting_set_boolean(&s, which, number != 0), 0);
+		break;
+	case SETTING_text:
+		ck_assert_int_eq(setting_set_text(&s, which, bytes_of(text)), 0);
+		break;
+	case SETTING_list:
+		ck_assert_int_eq(setting_add_item(&s, which, bytes_of(text)), 0);
+		ck_assert_int_eq(setting_add_item(&s, which, bytes_of(text)), 0);
+		break;
+	}
+}
+
+START_TEST(values_are_compared_and_shown)
+{
+	const struct setting	*which = setting_find(bytes_of(shown[_i].name));
+	struct settings		 other;
+	char			 text[100], small[4];
+
+	ck_assert_int_eq(settings_init(&other), 0);
+	ck_assert(setting_equal(&s, &other, which));
+	set(which, shown[_i].number, shown[_i].text);
+	ck_assert(!setting_equal(&s, &other, which));
+	ck_assert(setting_equal(&s, &s, which));
+	ck_assert(setting_given(&s, which) && !setting_given(&other, which));
+	ck_assert_str_eq(setting_show(&s, which, text, sizeof(text)), shown[_i].after);
+	ck_assert_str_eq(setting_show(&other, which, text, sizeof(text)), shown[_i].before);
+	ck_assert_uint_lt(strlen(setting_show(&other, which, small, sizeof(small))), sizeof(small));
+	settings_free(&other);
+}
+END_TEST
+
+START_TEST(a_secret_is_shown_to_nobody)
+{
+	struct setting	which = *WHICH("host");
+	char		text[100];
+
+	which.how |= SECRET;
+	ck_assert_str_eq(setting_show(&s, &which, text, sizeof(text)), "[REDACTED]");
+}
+END_TEST
+
 int
 main(void)
 {
@@ -237,6 +299,8 @@ main(void)
 	tcase_add_test(c, an_unsealed_or_empty_one_is_refused);
 	tcase_add_loop_test(c, a_document_is_checked_and_taken_whole_or_not, 0, COUNT(documents));
 	tcase_add_test(c, a_later_document_wins);
+	tcase_add_loop_test(c, values_are_compared_and_shown, 0, COUNT(shown));
+	tcase_add_test(c, a_secret_is_shown_to_nobody);
 	suite_add_tcase(suite, c);
 	r = srunner_create(suite);
 	srunner_run_all(r, CK_NORMAL);

@@ -10,6 +10,7 @@ static struct {
 	struct settings	settings[ROLES];
 	char		digest[128];
 	char		error[MESSAGE_MAX];
+	char		asked[128];	/* "0 a.conf": parent and path, or a variable's name */
 	enum msg_type	last;
 } got;
 
@@ -38,6 +39,12 @@ receive(struct channel *ch, const struct msg *m, const int *fds)
 	} else if (m->type == MSG_misconfigured) {
 		snprintf(got.error, sizeof(got.error), "%.*s", (int)m->u.misconfigured.error.len,
 		    m->u.misconfigured.error.data);
+	} else if (m->type == MSG_include) {
+		snprintf(got.asked, sizeof(got.asked), "%d %.*s", (int)m->u.include.parent,
+		    (int)m->u.include.path.len, m->u.include.path.data);
+	} else if (m->type == MSG_environment) {
+		snprintf(got.asked, sizeof(got.asked), "%.*s", (int)m->u.environment.name.len,
+		    m->u.environment.name.data);
 	}
 	return 0;
 }
@@ -86,20 +93,70 @@ file_of(const char *text, size_t len)
 	return fd;
 }
 
-/* Send `configure`; wait for what ends its answer. */
 static void
-configure_fd(int file, const char *path, enum msg_type end)
+configure_send(int file, const char *path)
 {
 	struct msg	m = { .type = MSG_configure, .u.configure = { .path = bytes_of(path) } };
-	int		document = settings_write(&flags, ROLE_SUPERVISOR), i;
+	int		document = settings_write(&flags, ROLE_SUPERVISOR);
 
 	ck_assert_int_ge(document, 0);
 	ck_assert_int_eq(channel_send(&config.channel, &m, (int[]){ file, document }), 0);
 	close(document);
 	close(file);
+}
+
+/* Wait for what ends its answer. */
+static void
+answered(enum msg_type end)
+{
+	int	i;
+
 	for (i = 0; end == MSG_configured && i < ROLES - 1; i++)
 		ck_assert_int_eq(channel_await(&config.channel, MSG_document, PROGRAM_WAIT), 0);
 	ck_assert_int_eq(channel_await(&config.channel, end, PROGRAM_WAIT), 0);
+}
+
+static void
+configure_fd(int file, const char *path, enum msg_type end)
+{
+	configure_send(file, path);
+	answered(end);
+}
+
+/* Wait for its question, and see that it is this one. */
+static void
+asks(enum msg_type type, const char *what)
+{
+	ck_assert_int_eq(channel_await(&config.channel, type, PROGRAM_WAIT), 0);
+	ck_assert_str_eq(got.asked, what);
+}
+
+static void
+hand_over(uint64_t number, const char *path, const char *text)
+{
+	struct msg	m = { .type = MSG_included,
+	    .u.included = { .number = number, .path = bytes_of(path) } };
+	int		fd = file_of(text, strlen(text));
+
+	ck_assert_int_eq(channel_send(&config.channel, &m, &fd), 0);
+	close(fd);
+}
+
+static void
+hand_over_end(const char *error)
+{
+	struct msg	m = { .type = MSG_include_end, .u.include_end = { .error = bytes_of(error) } };
+
+	ck_assert_int_eq(channel_send(&config.channel, &m, NULL), 0);
+}
+
+static void
+variable_is(bool found, const char *value)
+{
+	struct msg	m = { .type = MSG_environment_is,
+	    .u.environment_is = { .found = found, .value = bytes_of(value) } };
+
+	ck_assert_int_eq(channel_send(&config.channel, &m, NULL), 0);
 }
 
 START_TEST(a_document_for_each_role)
@@ -149,7 +206,7 @@ START_TEST(all_errors_are_told)
 	ck_assert_str_eq(got.error,
 	    "a.conf:1:7: port: found \"x\", expected a port up to 65535 (-1: any free one)\n"
 	    "a.conf:2:1: unknown field \"hots\", did you mean \"host\"?\n"
-	    "a.conf:3:1: tls is not supported by this version");
+	    "a.conf:3:1: tls: this version does not have TLS yet");
 	/* and the next attempt begins anew */
 	configure_fd(file_of("port: 1", 7), "b.conf", MSG_configured);
 	ck_assert_uint_eq(got.settings[ROLE_WORKER].port, 1);
@@ -193,6 +250,83 @@ START_TEST(large_files)
 }
 END_TEST
 
+START_TEST(files_and_variables_are_asked_for)
+{
+	configure_send(file_of("include x.d/*\nmax_payload: $SIZE\n", 33), "a.conf");
+	asks(MSG_include, "0 x.d/*");
+	hand_over(1, "x.d/1", "include more\nport: 1\n");
+	hand_over(2, "x.d/2", "port: 4223\n");
+	hand_over_end("");
+	asks(MSG_include, "1 more");
+	hand_over(3, "x.d/more", "logtime: off\n");
+	hand_over_end("");
+	asks(MSG_environment, "SIZE");
+	variable_is(true, "2k");
+	answered(MSG_configured);
+	ck_assert_uint_eq(got.settings[ROLE_WORKER].port, 4223);
+	ck_assert_uint_eq(got.settings[ROLE_WORKER].max_payload, 2000);
+	ck_assert(!got.settings[ROLE_LOG].logtime);
+}
+END_TEST
+
+START_TEST(what_is_not_there_is_an_error)
+{
+	configure_send(file_of("include x\nserver_name: $N\n", 26), "a.conf");
+	asks(MSG_include, "0 x");
+	hand_over_end("open x: no such file or directory");
+	asks(MSG_environment, "N");
+	variable_is(false, "");
+	answered(MSG_misconfigured);
+	ck_assert_str_eq(got.error, "a.conf:1:1: include: open x: no such file or directory\n"
+	    "a.conf:2:14: found the variable \"N\", which no entry before this one and no variable of the environment sets");
+}
+END_TEST
+
+/* An answer without a question, or to another one: it gives up, and says so by its end. */
+START_TEST(answers_are_to_questions)
+{
+	int	status;
+
+	if (_i == 1) {
+		configure_send(file_of("include x\n", 10), "a.conf");
+		asks(MSG_include, "0 x");
+	} else if (_i > 1) {
+		configure_send(file_of("port: $P\n", 9), "a.conf");
+		asks(MSG_environment, "P");
+	}
+	if (_i < 2)
+		variable_is(true, "1");
+	else if (_i == 2)
+		hand_over_end("");
+	else if (_i == 3)
+		hand_over(1, "x", "port: 1\n");
+	else
+		configure_send(file_of("port: 1\n", 8), "b.conf");
+	ck_assert_int_eq(waitpid(config.pid, &status, 0), config.pid);
+	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) != 0);
+	channel_close(&config.channel);
+	close(config.log);
+	start();
+}
+END_TEST
+
+/* `shutdown` comes while it waits for an answer. */
+START_TEST(it_can_be_stopped_while_it_waits)
+{
+	struct msg	m = { .type = MSG_shutdown };
+	int		status;
+
+	configure_send(file_of("port: $P\n", 9), "a.conf");
+	asks(MSG_environment, "P");
+	ck_assert_int_eq(channel_send(&config.channel, &m, NULL), 0);
+	ck_assert_int_eq(waitpid(config.pid, &status, 0), config.pid);
+	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	channel_close(&config.channel);
+	close(config.log);
+	start();
+}
+END_TEST
+
 /* However the supervisor ends, it is not left behind. */
 START_TEST(ends_with_its_channel)
 {
@@ -221,6 +355,10 @@ main(void)
 	tcase_add_test(c, all_errors_are_told);
 	tcase_add_test(c, what_cannot_be_read_is_an_error);
 	tcase_add_test(c, large_files);
+	tcase_add_test(c, files_and_variables_are_asked_for);
+	tcase_add_test(c, what_is_not_there_is_an_error);
+	tcase_add_loop_test(c, answers_are_to_questions, 0, 5);
+	tcase_add_test(c, it_can_be_stopped_while_it_waits);
 	tcase_add_test(c, ends_with_its_channel);
 	tcase_set_timeout(c, 60);
 	suite_add_tcase(s, c);

@@ -7,6 +7,7 @@
 #include "common/memfd.h"
 #include "supervisor/config/configuration.h"
 #include "supervisor/config/duration.h"
+#include "supervisor/config/print.h"
 #include "supervisor/config/schema.h"
 
 #define COUNT(a)	((int)(sizeof(a) / sizeof((a)[0])))
@@ -156,9 +157,20 @@ static const struct { const char *config, *said; } wrong[] = {
 	{ "http: \"8222\"", "f:1:7: http: found \"8222\", expected \"host:port\", \"[address]:port\" or a port up to 65535 (-1: any free one)" },
 	{ "sandbox: maybe", "f:1:10: sandbox: found \"maybe\", expected on, required or off" },
 	{ "ring_size: 100000", "f: ring_size (100000) must be a power of two from 64KB" },
-	{ "authorization { user: a, password: s3cret }", "f:1:1: authorization is not supported by this version" },
-	{ "jetstream: true", "f:1:1: jetstream is not supported by this version" },
-	{ "TLS {}", "f:1:1: tls is not supported by this version" },
+	{ "authorization { user: a, password: s3cret }", "f:1:1: authorization: this version does not have authorization yet" },
+	{ "jetstream: true", "f:1:1: jetstream: this version does not have JetStream yet" },
+	{ "TLS { cert: [], x: { y: 1 } }", "f:1:1: tls: this version does not have TLS yet" },
+	{ "autorization: 1", "f:1:1: unknown field \"autorization\", did you mean \"authorization\"?" },
+	{ "server_idd: 1", "f:1:1: unknown field \"server_idd\"" },	/* not one that nobody may set */
+	{ "ping_interval: 1.5", "f:1:16: ping_interval: found 1.5, expected a duration, as \"10s\" or \"1m30s\"" },
+	{ "lame_duck_duration: 60", "f:1:21: lame_duck_duration: found 60, expected a duration, as \"10s\" or \"1m30s\"" },
+	{ "lame_duck_duration: 0s", "f:1:21: lame_duck_duration: found \"0s\", expected 0.001 to 31536000 seconds" },
+	{ "write_timeout: Retry", "f:1:16: write_timeout: found \"Retry\", expected default, close or retry" },
+	{ "log_format: on", "f:1:13: log_format: found true, expected text or json" },
+	{ "max_control_line: 2GB", "f:1:19: max_control_line: found 2147483648, expected 32 to 2147483647" },
+	{ "server_tags: [a, 1]", "f:1:18: server_tags: found 1, expected text; put it in quotes" },
+	{ "user: -1", "f:1:7: user: found -1, expected text; put it in quotes" },
+	{ "config_digest: x", "f:1:1: config_digest is set by the server itself" },
 	{ "host { a: 1 }", "f:1:6: host: found a block {...}, expected text; put it in quotes" },
 };
 
@@ -210,8 +222,153 @@ END_TEST
 
 START_TEST(switched_off_features_are_accepted)
 {
-	configure_well("jetstream: false\nsyslog: no\ntrace_verbose off\nport: 4222");
+	configure_well("jetstream: false\nsyslog: no\ntrace_verbose off\nport: 4222\nprof_port: 0\n"
+	    "no_auth_user: \"\", https: 0, ocsp: off, no_system: no");
+	ck_assert(!c.settings.trace);
 	configuration_free(&c);
+	configure_well("jetstream: disabled");
+	configuration_free(&c);
+	configure_well("jetstream { Enabled: false, store_dir: x }");
+	configuration_free(&c);
+}
+END_TEST
+
+/* Above the most there can be, below none: as the real server takes them. */
+START_TEST(numbers_beyond_the_range)
+{
+	configure_well("max_connections: 5000000000, max_subscriptions: -2, logfile_size_limit: -1\n"
+	    "logfile_max_num: -5, max_traced_msg_len: 5000000000, ping_max: 5000000000");
+	ck_assert_uint_eq(c.settings.max_connections, UINT32_MAX);
+	ck_assert_uint_eq(c.settings.max_subscriptions, 0);
+	ck_assert_uint_eq(c.settings.logfile_size_limit, 0);
+	ck_assert_uint_eq(c.settings.logfile_max_num, 0);
+	ck_assert_uint_eq(c.settings.max_traced_msg_len, INT32_MAX);
+	ck_assert_uint_eq(c.settings.ping_max, 1000000);
+	configuration_free(&c);
+}
+END_TEST
+
+START_TEST(texts_that_are_more)
+{
+	configure_well("server_tags: [\" Blue \", b, \"\", blue]\nuser: 65534, group: nogroup\n"
+	    "trace_headers: true\nwrite_timeout: retry\nlog_format: json\nhost: \"\"");
+	ck_assert_uint_eq(c.settings.server_tags.count, 2);
+	ck_assert_str_eq(c.settings.server_tags.items[0], "blue");
+	ck_assert_str_eq(c.settings.server_tags.items[1], "b");
+	ck_assert_str_eq(c.settings.user, "65534");
+	ck_assert_str_eq(c.settings.group, "nogroup");
+	ck_assert(c.settings.trace && c.settings.trace_headers);
+	ck_assert_str_eq(c.settings.write_timeout, "retry");
+	ck_assert_str_eq(c.settings.log_format, "json");
+	ck_assert_str_eq(c.settings.host, "0.0.0.0");
+	configuration_free(&c);
+	configure_well("server_tags: one");
+	ck_assert_str_eq(c.settings.server_tags.items[0], "one");
+	configuration_free(&c);
+}
+END_TEST
+
+/* A number alone is seconds, but not for -t. */
+START_TEST(strict_makes_errors_of_warnings)
+{
+	char	text[] = "ping_interval: 10\nport: 1";
+
+	configure_well("ping_interval: 10\nwrite_deadline: 5");
+	ck_assert_double_eq(c.settings.ping_interval, 10);
+	configuration_free(&c);
+	ck_assert_int_eq(configuration_init(&c, BYTES("f")), 0);
+	c.errors.strict = true;
+	ck_assert_int_eq(configuration_parse(&c, text, strlen(text)), 0);
+	config_errors_finish(&c.errors);
+	ck_assert_str_eq(c.errors.text,
+	    "f:1:16: ping_interval: found 10, expected a duration, as \"10s\" or \"1m30s\"");
+	configuration_free(&c);
+}
+END_TEST
+
+/* Which settings have which origin, in the text of --print-config. */
+static void
+print(char *text, size_t size)
+{
+	int	fd = print_config(&c.settings, &c.origins, &c.errors);
+	ssize_t	n;
+
+	ck_assert_int_ge(fd, 0);
+	n = pread(fd, text, size - 1, 0);
+	ck_assert_int_gt(n, 0);
+	text[n] = '\0';
+	close(fd);
+}
+
+static const char *const configurations[] = {
+	"", "listen: [127.0.0.1:-1, \"[::1]:4333\"]", "http: 127.0.0.1:-1", "http_port: 8222", "port: -1",
+	"server_name: \"a\\\"\\\\x\", log_file: \"/tmp/\xc3\xa4 $x #y\"", "max_payload: -1, max_pending: 3GB",
+	"server_tags: [\"a b\", c], ping_interval: 1h2m3.5s, lame_duck_grace_period: 5ns, write_deadline: 1ms",
+	"sandbox: off, trace_verbose: on, user: 5, max_connections: 0, pid_file: \"a\\x01b\"",
+	"write_timeout: close\nlog_format: json\nworkers: 3\nuid_base: 4294966295",
+};
+
+/* What is printed is a file that says the same, and so is what that prints. */
+START_TEST(what_is_printed_says_the_same)
+{
+	static char	 first[16384], second[16384];
+	struct settings	 was;
+	const struct setting *table;
+	char		 config[1024];
+	size_t		 count;
+	int		 fd;
+	const char	*why;
+
+	snprintf(config, sizeof(config), "debug: false\n%s", configurations[_i]);
+	configure_well(config);
+	print(first, sizeof(first));
+	fd = settings_write(&c.settings, ROLE_SUPERVISOR);
+	ck_assert_int_eq(settings_init(&was), 0);
+	ck_assert_int_eq(settings_read(&was, fd, &why), 0);
+	close(fd);
+	configuration_free(&c);
+	configure_well(first);
+	table = settings_table(&count);
+	for (size_t i = 0; i < count; i++)
+		ck_assert_msg(setting_equal(&was, &c.settings, &table[i]), "%s in %s", table[i].name, first);
+	print(second, sizeof(second));
+	for (char *a = first, *b = second; *a != '\0'; a = strchr(a, '\n') + 1, b = strchr(b, '\n') + 1) {
+		ck_assert_int_eq(strncmp(a, b, (size_t)(strstr(a, "  # ") - a)), 0);
+		ck_assert_ptr_nonnull(strchr(b, '\n'));
+	}
+	configuration_free(&c);
+	settings_free(&was);
+}
+END_TEST
+
+START_TEST(origins_are_told)
+{
+	static char	text[16384];
+	struct settings	flags;
+	int		fd;
+
+	ck_assert_int_eq(settings_init(&flags), 0);
+	ck_assert_int_eq(setting_set_integer(&flags, setting_find(BYTES("port")), 6000), 0);
+	fd = settings_write(&flags, ROLE_SUPERVISOR);
+	configure_well("listen: [a:1, b:2]\n# more\nmax_conn: 7\ntrace_verbose: on\n\nhttp: c:8222\n"
+	    "max_subs: 0\nping_max: 0");
+	ck_assert_int_eq(schema_override(&c.settings, &c.origins, fd, &c.errors), 0);
+	print(text, sizeof(text));
+	ck_assert_ptr_nonnull(strstr(text, "host: \"a\"  # f:1\n"));
+	ck_assert_ptr_nonnull(strstr(text, "\nport: 6000  # command line\n"));
+	ck_assert_ptr_nonnull(strstr(text, "\n# listen: []  # default\n"));
+	ck_assert_ptr_nonnull(strstr(text, "\nhttp_host: \"c\"  # f:6\n"));
+	ck_assert_ptr_nonnull(strstr(text, "\nhttp_port: 8222  # f:6\n"));
+	ck_assert_ptr_nonnull(strstr(text, "\nmax_connections: 7  # f:3\n"));
+	ck_assert_ptr_nonnull(strstr(text, "\nmax_subscriptions: 0  # f:7\n"));
+	ck_assert_ptr_nonnull(strstr(text, "\nping_max: 2  # default\n"));
+	ck_assert_ptr_nonnull(strstr(text, "\ntrace: true  # f:4\n"));
+	ck_assert_ptr_nonnull(strstr(text, "\nping_interval: \"120s\"  # default\n"));
+	ck_assert_ptr_null(strstr(text, "\nhttp: "));
+	ck_assert_ptr_null(strstr(text, "server_id"));
+	close(fd);
+	configuration_free(&c);
+	settings_free(&flags);
 }
 END_TEST
 
@@ -226,7 +383,7 @@ START_TEST(flags_win)
 	ck_assert_int_eq(setting_set_boolean(&flags, setting_find(BYTES("debug")), false), 0);
 	fd = settings_write(&flags, ROLE_SUPERVISOR);
 	configure_well("listen: [a:1, b:2]\ndebug: true\ntrace: true");
-	ck_assert_int_eq(schema_override(&c.settings, fd, &c.errors), 0);
+	ck_assert_int_eq(schema_override(&c.settings, &c.origins, fd, &c.errors), 0);
 	ck_assert_uint_eq(c.errors.count, 0);
 	ck_assert_uint_eq(c.settings.port, 6000);
 	ck_assert_uint_eq(c.settings.listen.count, 0);
@@ -238,7 +395,7 @@ START_TEST(flags_win)
 	/* what is no document is an error, not the end */
 	fd = memfd_sealed("x", BYTES("\x91\x01"));
 	configure_well("port: 1");
-	ck_assert_int_eq(schema_override(&c.settings, fd, &c.errors), 0);
+	ck_assert_int_eq(schema_override(&c.settings, &c.origins, fd, &c.errors), 0);
 	ck_assert_uint_eq(c.errors.count, 1);
 	configuration_free(&c);
 	close(fd);
@@ -283,6 +440,11 @@ main(void)
 	tcase_add_loop_test(t, errors_say_where_and_what, 0, COUNT(wrong));
 	tcase_add_test(t, no_key_of_the_real_server_is_unknown);
 	tcase_add_test(t, switched_off_features_are_accepted);
+	tcase_add_test(t, numbers_beyond_the_range);
+	tcase_add_test(t, texts_that_are_more);
+	tcase_add_test(t, strict_makes_errors_of_warnings);
+	tcase_add_loop_test(t, what_is_printed_says_the_same, 0, COUNT(configurations));
+	tcase_add_test(t, origins_are_told);
 	tcase_add_test(t, flags_win);
 	tcase_add_loop_test(t, durations_are_gos, 0, COUNT(durations));
 	suite_add_tcase(s, t);

@@ -78,6 +78,47 @@ START_TEST(connections_are_who_they_were)
 }
 END_TEST
 
+/* As many as asked for, each once, nobody who is leaving already, and everybody with the same chance. */
+START_TEST(a_sample_is_random_and_taken_once)
+{
+	enum { CIDS = 200, TAKEN = 50, ROUNDS = 400 };
+	unsigned taken[CIDS + 1] = { 0 }, round;
+	const struct connection *entry;
+	struct connections c;
+	struct address *a;
+	struct sample sample;
+	uint64_t cid;
+	size_t at, n;
+
+	for (round = 0; round < ROUNDS; round++) {
+		connections_init(&c);
+		for (cid = 1; cid <= CIDS; cid++)
+			ck_assert_int_eq(connections_add(&c, cid, (unsigned)cid % 3, NULL), 0);
+		connections_leave(&c, 7);
+		sample = (struct sample){ .count = TAKEN, .left = c.used - c.leaving };
+		for (at = n = 0; (entry = connections_sample(&c, &sample, &at)) != NULL; n++) {
+			ck_assert_uint_ne(entry->cid, 7);
+			taken[entry->cid]++;
+		}
+		ck_assert_uint_eq(n, TAKEN);
+		ck_assert_uint_eq(c.leaving, TAKEN + 1);
+		/* those that are left, and no more */
+		sample = (struct sample){ .count = CIDS, .left = c.used - c.leaving };
+		for (at = 0; connections_sample(&c, &sample, &at) != NULL; n++)
+			;
+		ck_assert_uint_eq(n, CIDS - 1);
+		for (cid = 1; cid <= CIDS; cid++)
+			ck_assert(connections_remove(&c, cid, (unsigned)cid % 3, &a));
+		ck_assert_uint_eq(c.leaving, 0);
+		connections_free(&c);
+	}
+	for (cid = 1; cid <= CIDS; cid++)	/* 100 expected; 9 standard deviations */
+		if (cid != 7)
+			ck_assert_msg(taken[cid] > 22 && taken[cid] < 178, "cid %u: %u times",
+			    (unsigned)cid, taken[cid]);
+}
+END_TEST
+
 START_TEST(a_connection_costs_less_than_64_bytes)
 {
 	struct connections c;
@@ -271,6 +312,7 @@ main(void)
 
 	tcase_set_timeout(c, 60);
 	tcase_add_test(c, connections_are_who_they_were);
+	tcase_add_test(c, a_sample_is_random_and_taken_once);
 	tcase_add_test(c, a_connection_costs_less_than_64_bytes);
 	tcase_add_test(c, an_address_is_one_in_both_families);
 	tcase_add_test(c, the_least_loaded_in_turn);

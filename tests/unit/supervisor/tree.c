@@ -30,6 +30,7 @@
 
 #define WORKERS		3
 #define WATCHDOG	0.4
+#define LATE		777	/* log_burst that says so */
 
 /* ======== the children */
 
@@ -60,12 +61,25 @@ say(struct msg m)
 
 #define SAY(name, ...)	say((struct msg){ .type = MSG_##name, .u.name = { __VA_ARGS__ } })
 
+/* The file has one number: max_payload. */
+static void
+config_read(struct settings *s, int fd)
+{
+	char text[32];
+	ssize_t n = read(fd, text, sizeof(text) - 1);
+
+	text[n < 0 ? 0 : n] = '\0';
+	if (n > 0)
+		setting_set_integer(s, setting_find(BYTES("max_payload")), strtoull(text, NULL, 10));
+}
+
 /* What the config process would answer to the flags. */
 static int
 config_receive(struct channel *ch, const struct msg *m, const int *fds)
 {
-	struct msg document = { .type = MSG_document, .u.document = { .role = ROLE_SUPERVISOR } };
+	struct msg document = { .type = MSG_document };
 	struct settings s;
+	enum role role;
 	const char *why;
 	int fd;
 
@@ -82,10 +96,23 @@ config_receive(struct channel *ch, const struct msg *m, const int *fds)
 		SAY(misconfigured, .error = BYTES("f:1:2: first\nf:3:4: second\n"));
 		return 0;
 	}
-	setting_set_integer(&s, setting_find(BYTES("workers")), WORKERS);
+	config_read(&s, fds[0]);
+	if (s.max_payload == 666) {
+		SAY(misconfigured, .error = BYTES("f:1:1: no\nf:2:2: never\n"));
+		return 0;
+	}
+	setting_set_integer(&s, setting_find(BYTES("workers")), s.max_payload == 555 ? 9 : WORKERS);
+	if (strcmp(s.server_name, "monitor-ends-late") == 0)	/* which a monitor does not learn */
+		setting_set_integer(&s, setting_find(BYTES("log_burst")), LATE);
+	if (s.max_payload == 444)
+		setting_set_boolean(&s, setting_find(BYTES("http")), false);
 	setting_set_duration(&s, setting_find(BYTES("watchdog")), WATCHDOG);
 	fd = settings_write(&s, ROLE_SUPERVISOR);
-	channel_send(ch, &document, &fd);
+	for (role = 0; role < ROLES; role++) {
+		document.u.document.role = role;
+		if (role != ROLE_CONFIG)
+			channel_send(ch, &document, &fd);
+	}
 	close(fd);
 	SAY(configured, .digest = BYTES("sha256:0"));
 	return 0;
@@ -95,10 +122,10 @@ static int
 log_receive(struct channel *ch, const struct msg *m, const int *fds)
 {
 	if (m->type == MSG_log_file)
-		sink_use(&fake_sink, fds[0]);
+		sink_use_file(&fake_sink, fds[0], (enum log_file_kind)m->u.log_file.kind,
+		    m->u.log_file.size);
 	else
-		source_add(&fake_sources, fake.loop, &fake_sink, fds[0],
-		    (enum role)m->u.log_source.role, (int)m->u.log_source.pid);
+		source_add(&fake_sources, fake.loop, &fake_sink, fds[0], &m->u.log_source);
 	return 0;
 }
 
@@ -263,9 +290,47 @@ other_receive(struct channel *ch, const struct msg *m, const int *fds)
 	return 0;
 }
 
+/* ---- reload */
+
+static const char *
+fake_check(struct child *child, const struct settings *next)
+{
+	if (misbehaves("dies-preparing"))
+		raise(SIGKILL);
+	if (misbehaves("hangs-preparing"))
+		sleep(60);
+	if (misbehaves("commits-too-early"))
+		SAY(committed, .version = child->version + 1);
+	if (misbehaves("prepares-the-future"))
+		SAY(prepared, .version = UINT64_MAX, .refused = BYTES(""));
+	if (behaves("late") && fake.slot == 1)
+		usleep(WATCHDOG * 5e5);		/* so that others come meanwhile */
+	return behaves("refuses") && fake.slot == 1 && next->max_payload == 2000 ? "not with me" : NULL;
+}
+
+static void
+fake_apply(struct child *child, const struct settings *before)
+{
+	if (misbehaves("dies-committing"))
+		raise(SIGKILL);
+	if (misbehaves("hangs-committing"))
+		sleep(60);
+	if (misbehaves("commits-twice"))
+		SAY(committed, .version = child->version);
+	log_info("%s %u goes from %u to %u", role_name(fake.role), fake.slot,
+	    (unsigned)before->max_payload, (unsigned)child->settings.max_payload);
+}
+
 static void
 never_stop(struct child *child)
 {
+}
+
+static void
+late_stop(struct child *child)
+{
+	sleep(1);
+	ev_break(child->loop, EVBREAK_ALL);
 }
 
 static int
@@ -285,7 +350,8 @@ fake_main(enum role role)
 
 	child_init(&fake, role, receive[role], NULL);
 	if (role == ROLE_LOG) {
-		sink_init(&fake_sink, true);
+		sink_init(&fake_sink);
+		sink_settings(&fake_sink, &fake.settings);
 		ev_prepare_init(&prepare, log_write);
 		ev_prepare_start(fake.loop, &prepare);
 		fake.stop = log_stop;
@@ -294,6 +360,14 @@ fake_main(enum role role)
 		exit(7);
 	if (role == ROLE_WORKER && behaves("never-ends"))
 		fake.stop = never_stop;
+	if (role == ROLE_MONITOR && fake.settings.log_burst == LATE && fake.incarnation <= 4 + WORKERS)
+		fake.stop = late_stop;
+	fake.check = role == ROLE_WORKER ? fake_check : NULL;
+	fake.apply = role == ROLE_WORKER ? fake_apply : NULL;
+	if (role == ROLE_WORKER)
+		log_info("worker %u starts with %u", fake.slot, (unsigned)fake.settings.max_payload);
+	if (role == ROLE_WORKER && behaves("late") && fake.incarnation > 3 + WORKERS)
+		usleep(fake.slot == 0 ? WATCHDOG * 3e5 : WATCHDOG * 9e5);	/* before, after the commit */
 	child_ready(&fake, profiles[role]);
 	if (misbehaves("ready-twice"))
 		SAY(ready, .end_ = 0);
@@ -309,6 +383,7 @@ fake_main(enum role role)
 
 static char folder[] = "/tmp/bulkhead-tree-XXXXXX";
 static char err_path[PATH_MAX];
+static char config_path[PATH_MAX];	/* empty: without -c */
 static pid_t server;
 static int port, http_port;
 
@@ -385,10 +460,11 @@ server_start(const char *name)
 	server = fork();
 	if (server == 0) {
 		char *argv[] = { how + sizeof(how) - 1, (char[]){ "-p=-1" }, (char[]){ "-m=-1" }, how,
-		    (char[]){ "--ports_file_dir" }, folder, (char[]){ "-D" }, NULL };
+		    (char[]){ "--ports_file_dir" }, folder, (char[]){ "-D" },
+		    *config_path == '\0' ? NULL : (char[]){ "-c" }, config_path, NULL };
 		fd = open(err_path, O_WRONLY | O_CREAT | O_APPEND, 0600);
 		dup2(fd, STDERR_FILENO);
-		exit(supervise(7, argv));
+		exit(supervise(*config_path == '\0' ? 7 : 9, argv));
 	}
 }
 
@@ -712,7 +788,7 @@ START_TEST(no_line_is_lost_with_the_log)
 			nap();
 	}
 	server_stop();
-	ck_assert_msg(err_count("reload is not supported") == 5, "%s", err_tail());
+	ck_assert_msg(err_count("can only reload config when a file is provided") == 5, "%s", err_tail());
 	ck_assert_msg(err_count("lines were lost") == 0, "%s", err_tail());
 }
 END_TEST
@@ -765,6 +841,178 @@ START_TEST(monitor_is_given_more_than_its_channel_takes)
 END_TEST
 
 /* Nobody is left, whatever the supervisor died of. */
+/* ---- reload */
+
+static void
+config_write(unsigned max_payload)
+{
+	FILE *f;
+
+	snprintf(config_path, sizeof(config_path), "%s/config", folder);
+	f = fopen(config_path, "w");
+	ck_assert_ptr_nonnull(f);
+	fprintf(f, "%u", max_payload);
+	fclose(f);
+}
+
+static void
+reload(unsigned max_payload)
+{
+	config_write(max_payload);
+	kill(server, SIGHUP);
+}
+
+/* Each worker's last word on it. */
+static void
+all_have(unsigned max_payload)
+{
+	char to[64], start[64];
+	int i;
+
+	for (i = 0; i < WORKERS; i++) {
+		const char *text = err_text(), *last = NULL, *at;
+		snprintf(to, sizeof(to), "worker %d ", i);
+		for (at = text; (at = strstr(at, to)) != NULL; at++)
+			if (strncmp(at + strlen(to), "goes", 4) == 0 ||
+			    strncmp(at + strlen(to), "starts", 6) == 0)
+				last = at;
+		ck_assert_ptr_nonnull(last);
+		snprintf(start, sizeof(start), "%.*s", (int)strcspn(last, "\n"), last);
+		snprintf(to, sizeof(to), "%u", max_payload);
+		ck_assert_msg(strlen(start) > strlen(to) &&
+		    strcmp(start + strlen(start) - strlen(to), to) == 0, "%s:\n%s", start, err_tail());
+	}
+}
+
+START_TEST(all_processes_follow)
+{
+	config_write(1000);
+	server_serves("good");
+	reload(2000);
+	err_await("Reloaded: max_payload = 2000");
+	err_await("Reloaded server configuration (sha256:0)");
+	all_have(2000);
+	ck_assert_int_eq(err_count("goes from 1000 to 2000"), WORKERS);
+	server_stop();
+	ck_assert_int_eq(err_count("[ERR]"), 0);
+	ck_assert_int_eq(err_count("Reloaded: "), 1);
+}
+END_TEST
+
+START_TEST(one_refusal_is_all_it_takes)
+{
+	config_write(1000);
+	server_serves("refuses");
+	reload(2000);
+	err_await("Failed to reload server configuration: worker 1: not with me");
+	reload(555);
+	err_await("Failed to reload server configuration: config reload not supported for workers: old=3, new=9");
+	reload(666);
+	err_await("Failed to reload server configuration: f:1:1: no");
+	err_await("Failed to reload server configuration: f:2:2: never");
+	ck_assert_int_eq(err_count("goes from"), 0);
+	ck_assert_int_eq(err_count("Reloaded"), 0);
+	reload(3000);		/* with that one everybody can go along */
+	err_await("Reloaded server configuration");
+	ck_assert_int_eq(err_count("goes from 1000 to 3000"), WORKERS);
+	server_stop();
+	ck_assert_int_eq(err_count("[ERR]"), 4);
+}
+END_TEST
+
+/* One worker spoils it for itself: it is replaced, and its successor has what is in force. */
+static const struct { const char *how, *line; } spoilers[] = {
+	{ "dies-preparing",	"was ended by signal 9" },
+	{ "hangs-preparing",	"it did not answer to a reload within 0.4 s" },
+	{ "dies-committing",	"was ended by signal 9" },
+	{ "hangs-committing",	"it did not answer to a reload within 0.4 s" },
+	{ "commits-too-early",	"what it sent was refused: committed" },
+	{ "commits-twice",	"what it sent was refused: committed" },
+	{ "prepares-the-future", "what it sent was refused: prepared" },
+};
+
+START_TEST(who_does_not_follow_is_replaced)
+{
+	config_write(1000);
+	server_serves(spoilers[_i].how);
+	reload(2000);
+	err_await("Reloaded server configuration");
+	err_await(spoilers[_i].line);
+	while (err_count("worker 0 starts with") < 2)
+		nap();
+	while (err_count("worker 0 (process") < 4)	/* started, ready, ended, started */
+		nap();
+	err_await("it is replaced");
+	reload(3000);
+	while (err_count("Reloaded server configuration") < 2)
+		nap();
+	all_have(3000);
+	server_stop();
+	ck_assert_int_eq(err_count("[ERR]"), 1);
+}
+END_TEST
+
+/* A successor that becomes ready in each phase of a reload, and after it. */
+START_TEST(who_comes_late_follows)
+{
+	config_write(1000);
+	server_serves("late");
+	for (unsigned i = 0; i < 6; i++) {
+		int before = err_count("Reloaded server configuration");
+		char what[64];
+		snprintf(what, sizeof(what), "worker %d", i % 2 == 0 ? 0 : 2);
+		kill(child_pid(what), SIGKILL);
+		reload(2000 + i);
+		usleep(i * 30000);		/* at different moments */
+		while (err_count("Reloaded server configuration") == before)
+			nap();
+		while (err_count(" starts with ") < WORKERS + 1 + (int)i)
+			nap();
+		snprintf(what, sizeof(what), "%u\n", 2000 + i);
+		while (err_count(what) < WORKERS + 1)	/* each worker's, and `Reloaded` */
+			nap();
+		all_have(2000 + i);
+	}
+	server_stop();
+}
+END_TEST
+
+/* Wanted again while its predecessor is still ending. */
+START_TEST(monitoring_comes_back)
+{
+	config_write(1000);
+	server_serves("monitor-ends-late");
+	reload(444);
+	err_await("Reloaded server configuration");
+	reload(2000);
+	while (err_count("Reloaded server configuration") < 2)
+		nap();
+	ck_assert_int_eq(err_count("started monitor 0"), 1);
+	while (err_count("started monitor 0") < 2)
+		nap();
+	while (err_count("monitor 0 (process") < 3)	/* started, ready, started */
+		nap();
+	server_stop();
+	ck_assert_int_eq(err_count("[ERR]"), 0);
+	ck_assert_int_eq(err_count("started monitor 0"), 2);
+}
+END_TEST
+
+START_TEST(the_end_comes_before_a_reload)
+{
+	double seconds;
+
+	config_write(1000);
+	server_serves("hangs-preparing");
+	reload(2000);
+	while (err_count("config 0") < 4)	/* it has answered: all are being asked */
+		nap();
+	kill(server, SIGTERM);
+	ck_assert_int_eq(server_ends(&seconds), 0);
+	ck_assert_int_eq(err_count("goes from"), 0);
+}
+END_TEST
+
 START_TEST(children_end_with_the_supervisor)
 {
 	static const char *const names[] = { "worker 0", "worker 1", "worker 2", "system 0", "log 0" };
@@ -844,6 +1092,13 @@ tree_suite(void)
 	tcase_add_test(c, lame_duck_ends_when_all_have_drained);
 	tcase_add_test(c, who_dies_in_lame_duck_mode_is_said);
 	tcase_add_test(c, monitor_is_given_more_than_its_channel_takes);
+	tcase_add_test(c, all_processes_follow);
+	tcase_add_test(c, one_refusal_is_all_it_takes);
+	tcase_add_loop_test(c, who_does_not_follow_is_replaced, 0,
+	    sizeof(spoilers) / sizeof(spoilers[0]));
+	tcase_add_test(c, who_comes_late_follows);
+	tcase_add_test(c, monitoring_comes_back);
+	tcase_add_test(c, the_end_comes_before_a_reload);
 	tcase_add_test(c, children_end_with_the_supervisor);
 	suite_add_tcase(s, c);
 	return s;
@@ -868,6 +1123,8 @@ main(int argc, char **argv)
 	failed = srunner_ntests_failed(r);
 	srunner_free(r);
 	unlink(err_path);
+	snprintf(config_path, sizeof(config_path), "%s/config", folder);
+	unlink(config_path);
 	rmdir(folder);
 	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -191,6 +191,49 @@ START_TEST(the_write_deadline_cuts)
 }
 END_TEST
 
+static const struct { const char *policy; bool goes_on; } write_timeouts[] = {
+	{ "default", false }, { "close", false }, { "retry", true },
+};
+
+/* It takes something all the time, but not what waits within the deadline. */
+START_TEST(what_write_timeout_says_happens_at_the_deadline)
+{
+	int		 slow, publisher;
+	ssize_t		 n;
+	size_t		 all = 0, want = 400 * (strlen("MSG s 1 50000\r\n") + 50002);
+
+	rig.child.settings.write_deadline = 0.05;
+	free(rig.child.settings.write_timeout);
+	rig.child.settings.write_timeout = strdup(write_timeouts[_i].policy);
+	rig_start(&rig);
+	slow = subscriber("SUB s 1\r\n");
+	publisher = subscriber("");
+	for (unsigned i = 0; rig.closed == 0 && atomic_load(&rig.w.head->slow_deadline) < 2; i++) {
+		if (i < 400)
+			publish_many(publisher, 1, 50000);
+		else
+			rig_wait(&rig);
+		n = read(slow, got, i < 400 ? 20000 : 65536);
+		all += n > 0 ? (size_t)n : 0;
+		ck_assert_uint_lt(all, want);
+	}
+	ck_assert_int_eq(rig.closed == 0, write_timeouts[_i].goes_on);
+	ck_assert_uint_eq(rig.w.head->slow[0].lost == 0, write_timeouts[_i].goes_on);
+	while (rig.closed == 0 && all < want) {
+		n = read(slow, got, sizeof(got));
+		all += n > 0 ? (size_t)n : 0;
+		rig_turn(&rig);
+	}
+	if (write_timeouts[_i].goes_on) {
+		ck_assert_uint_eq(client_of(1)->flags & CLIENT_LATE, 0);	/* recovered */
+		publish_many(publisher, 30, 50000);				/* and takes nothing at all */
+		wait_closed(1);
+	}
+	close(slow);
+	close(publisher);
+}
+END_TEST
+
 START_TEST(a_slow_one_paces_its_publisher_and_is_not_cut)
 {
 	int	 slow, publisher;
@@ -560,6 +603,7 @@ main(void)
 	tcase_add_test(c, last_words_reach_one_that_still_sends_and_one_that_stopped);
 	tcase_add_test(c, a_stopped_subscriber_is_cut_and_recorded);
 	tcase_add_test(c, the_write_deadline_cuts);
+	tcase_add_loop_test(c, what_write_timeout_says_happens_at_the_deadline, 0, 3);
 	tcase_add_test(c, a_slow_one_paces_its_publisher_and_is_not_cut);
 	tcase_add_test(c, without_stall_the_slow_one_loses_and_stays);
 	tcase_add_test(c, a_pause_is_kept_for_later);

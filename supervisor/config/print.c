@@ -1,0 +1,185 @@
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "common/memfd.h"
+#include "supervisor/config/print.h"
+
+static void
+text_print(FILE *to, const char *text)
+{
+	fputc('"', to);
+	for (; *text != '\0'; text++)
+		if (*text == '"' || *text == '\\')
+			fprintf(to, "\\%c", *text);
+		else if ((unsigned char)*text < ' ' || *text == 0x7f)
+			fprintf(to, "\\x%02x", (unsigned char)*text);
+		else
+			fputc(*text, to);
+	fputc('"', to);
+}
+
+/* A free port is -1 in a file; inside, it is 0. */
+static void
+address_print(FILE *to, const char *text)
+{
+	size_t	 len = strlen(text);
+	char	*address;
+
+	if (len < 2 || strcmp(text + len - 2, ":0") != 0) {
+		text_print(to, text);
+		return;
+	}
+	if (asprintf(&address, "%.*s:-1", (int)(len - 2), text) == -1)
+		return;
+	text_print(to, address);
+	free(address);
+}
+
+static void
+list_print(FILE *to, const struct text_list *list, void (*item)(FILE *, const char *))
+{
+	size_t	i;
+
+	fputc('[', to);
+	for (i = 0; i < list->count; i++) {
+		if (i > 0)
+			fputs(", ", to);
+		item(to, list->items[i]);
+	}
+	fputc(']', to);
+}
+
+/* Without an exponent, which a duration cannot have. */
+static void
+duration_print(FILE *to, double seconds)
+{
+	if (seconds > 0 && seconds < 0.001)
+		fprintf(to, "\"%.0fns\"", seconds * 1e9);
+	else
+		fprintf(to, "\"%.15gs\"", seconds);
+}
+
+/* Settings that are not in the file what they are inside. False: it is none of them. */
+static bool
+special_print(FILE *to, const struct settings *s, const struct setting *which)
+{
+	const void	*value = (const char *)s + which->offset;
+
+	if (value == &s->port)
+		fprintf(to, "%" PRId64, s->port == 0 ? -1 : (int64_t)s->port);
+	else if (value == &s->http_port)	/* 0 turns `http` off */
+		fprintf(to, "%" PRId64, !s->http ? 0 : s->http_port == 0 ? -1 : (int64_t)s->http_port);
+	else if (value == &s->listen)
+		list_print(to, &s->listen, address_print);
+	else
+		return false;
+	return true;
+}
+
+static void
+value_print(FILE *to, const struct settings *s, const struct setting *which)
+{
+	const void	*value = (const char *)s + which->offset;
+
+	if (special_print(to, s, which))
+		return;
+	switch (which->kind) {
+	case SETTING_integer:
+		fprintf(to, "%" PRIu64, *(const uint64_t *)value);
+		break;
+	case SETTING_duration:
+		duration_print(to, *(const double *)value);
+		break;
+	case SETTING_boolean:
+		fputs(*(const bool *)value ? "true" : "false", to);
+		break;
+	case SETTING_text:
+		text_print(to, *(char *const *)value);
+		break;
+	case SETTING_list:
+		list_print(to, value, text_print);
+		break;
+	}
+}
+
+static void
+origin_print(FILE *to, const struct schema_origin *origin, const struct config_errors *errors)
+{
+	struct bytes	path = config_path(errors, origin->at);
+	size_t		i;
+
+	if (origin->kind == ORIGIN_FLAG)
+		fputs("command line", to);
+	if (origin->kind == ORIGIN_DEFAULT)
+		fputs("default", to);
+	if (origin->kind != ORIGIN_FILE)
+		return;
+	for (i = 0; i < path.len; i++)		/* a file's name may have line ends */
+		fputc((unsigned char)path.data[i] < ' ' ? '?' : path.data[i], to);
+	fprintf(to, ":%u", origin->at.line);
+}
+
+/* Not what the server sets itself; `http` is in the line of http_port. */
+static bool
+has_line(const struct setting *which)
+{
+	return (which->how & OWN) == 0 && strcmp(which->name, "http") != 0;
+}
+
+/* It has no items; that is the default, but `listen` cannot be said so. */
+static bool
+is_empty_list(const struct settings *s, const struct setting *which)
+{
+	return which->kind == SETTING_list &&
+	    ((const struct text_list *)((const char *)s + which->offset))->count == 0;
+}
+
+static void
+settings_print(FILE *to, const struct settings *s, const struct schema_origins *origins,
+    const struct config_errors *errors)
+{
+	const struct setting	*table;
+	size_t			 i, count;
+
+	table = settings_table(&count);
+	for (i = 0; i < count; i++) {
+		if (!has_line(&table[i]))
+			continue;
+		if (is_empty_list(s, &table[i]))
+			fputs("# ", to);
+		fprintf(to, "%s: ", table[i].name);
+		if ((table[i].how & SECRET) != 0 && setting_given(s, &table[i]))
+			fputs("\"[REDACTED]\"", to);
+		else
+			value_print(to, s, &table[i]);
+		fputs("  # ", to);
+		origin_print(to, &origins->of[i], errors);
+		fputc('\n', to);
+	}
+}
+
+int
+print_config(const struct settings *s, const struct schema_origins *origins,
+    const struct config_errors *errors)
+{
+	char	*text = NULL;
+	size_t	 len = 0;
+	FILE	*to = open_memstream(&text, &len);
+	int	 fd;
+
+	if (to == NULL)
+		return -errno;
+	settings_print(to, s, origins, errors);
+	if (ferror(to)) {
+		fclose(to);
+		free(text);
+		return -ENOMEM;
+	}
+	if (fclose(to) != 0)
+		return -errno;
+	fd = memfd_sealed("printed", (struct bytes){ text, len });
+	free(text);
+	return fd;
+}

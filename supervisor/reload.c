@@ -1,0 +1,611 @@
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include "common/log.h"
+#include "supervisor/configuring.h"
+#include "supervisor/errors.h"
+#include "supervisor/files.h"
+#include "supervisor/supervisor.h"
+
+#define FAILED	"Failed to reload server configuration: "
+
+static void reload_begin(struct supervisor *s);
+
+/* Every process that knows settings and answers; config has none of its own. */
+#define RELOAD_EACH(s, p)						\
+	PROCESSES_EACH(&(s)->processes, p)				\
+		if ((p)->state == PROCESS_READY && (p)->role != ROLE_CONFIG)
+
+static void
+documents_close(int documents[ROLES])
+{
+	enum role role;
+
+	for (role = 0; role < ROLES; role++) {
+		if (documents[role] >= 0)
+			close(documents[role]);
+		documents[role] = -1;
+	}
+}
+
+/* Forget the other settings, those that did not come to be or those that were. */
+static void
+reload_forget(struct supervisor *s)
+{
+	struct reload *r = &s->reload;
+
+	ev_timer_stop(s->loop, &r->patience);
+	settings_free(&r->configured);
+	settings_free(&r->settings);
+	listeners_discard(s, &r->listeners);
+	documents_close(r->documents);
+	r->state = RELOAD_IDLE;
+}
+
+static void
+reload_finish(struct supervisor *s)
+{
+	reload_forget(s);
+	reload_serving(s);
+}
+
+/* Nothing has changed anywhere. */
+static void
+reload_abandon(struct supervisor *s)
+{
+	logging_reload_abandon(s);
+	reload_finish(s);
+}
+
+static void reload_refuse(struct supervisor *s, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void
+reload_refuse(struct supervisor *s, const char *format, ...)
+{
+	char text[5000];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(text, sizeof(text), format, ap);
+	va_end(ap);
+	log_error(FAILED "%s", text);
+	reload_abandon(s);
+}
+
+/* ---- the new settings */
+
+int
+reload_started(struct supervisor *s, int document)
+{
+	const char *why;
+
+	return settings_read(&s->reload.in_force, document, &why);
+}
+
+static int
+text_set(struct settings *st, const char *name, const char *value)
+{
+	return setting_set_text(st, setting_find(bytes_of(name)), bytes_of(value));
+}
+
+static int
+number_set(struct settings *st, const char *name, uint64_t value)
+{
+	return setting_set_integer(st, setting_find(bytes_of(name)), value);
+}
+
+int
+reload_complete(const struct supervisor *s, const struct listeners *all, const char *digest,
+    struct settings *st)
+{
+	const struct listener *clients = listener_first(all, false);
+	const struct listener *http = listener_first(all, true);
+	int rc;
+
+	rc = number_set(st, "port", clients->port);
+	if (rc == 0)
+		rc = text_set(st, "host", clients->host);
+	if (rc == 0 && http != NULL)
+		rc = number_set(st, "http_port", http->port);
+	if (rc == 0)
+		rc = number_set(st, "workers", s->workers);
+	if (rc == 0)
+		rc = text_set(st, "config_digest", digest);
+	return rc;
+}
+
+/* As reload_complete(), and what stays as it has been since the start. */
+static int
+reload_settings(struct supervisor *s)
+{
+	struct reload *r = &s->reload;
+	struct timespec now;
+	int rc;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	rc = reload_complete(s, &r->listeners, r->digest, &r->settings);
+	if (rc == 0)
+		rc = text_set(&r->settings, "server_id", s->settings.server_id);
+	if (rc == 0)
+		rc = text_set(&r->settings, "server_name", s->settings.server_name);
+	if (rc == 0)
+		rc = number_set(&r->settings, "config_load_time",
+		    (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000);
+	return rc;
+}
+
+static int
+reload_documents(struct reload *r)
+{
+	enum role role;
+
+	for (role = ROLE_LOG; role < ROLES; role++) {
+		r->documents[role] = settings_write(&r->settings, role);
+		if (r->documents[role] < 0)
+			return r->documents[role];
+	}
+	return 0;
+}
+
+/* What only a start can change; each is told. True: there is none. */
+static bool
+reload_is_possible(const struct reload *r)
+{
+	const struct setting *table;
+	char before[1024], after[1024];
+	bool possible = true;
+	size_t count, i;
+
+	table = settings_table(&count);
+	for (i = 0; i < count; i++) {
+		if ((table[i].how & FIXED) == 0 ||
+		    setting_equal(&r->in_force, &r->configured, &table[i]))
+			continue;
+		log_error(FAILED "config reload not supported for %s: old=%s, new=%s", table[i].name,
+		    setting_show(&r->in_force, &table[i], before, sizeof(before)),
+		    setting_show(&r->configured, &table[i], after, sizeof(after)));
+		possible = false;
+	}
+	return possible;
+}
+
+static int
+reload_read(struct reload *r, int document)
+{
+	const char *why;
+	int rc;
+
+	rc = settings_init(&r->configured);
+	if (rc == 0)
+		rc = settings_init(&r->settings);
+	if (rc == 0)
+		rc = settings_read(&r->configured, document, &why);
+	if (rc == 0)
+		rc = settings_read(&r->settings, document, &why);
+	return rc;
+}
+
+/* Open, bind and write all that may fail. 0, or -errno with a sentence. */
+static int
+reload_open(struct supervisor *s, char *error, size_t size)
+{
+	struct reload *r = &s->reload;
+	struct process *monitor = process_find(&s->processes, ROLE_MONITOR, 0);
+	int rc;
+
+	rc = listeners_prepare(s, &r->settings, &r->listeners, error, size);
+	if (rc == 0)
+		rc = logging_reload(s, &r->settings, error, size);
+	if (rc != 0)
+		return rc;
+	strlcpy(error, "no memory", size);
+	if (monitor == NULL && r->settings.http) {
+		monitor = processes_add(s, ROLE_MONITOR, 0);
+		if (monitor == NULL)
+			return -ENOMEM;
+		monitor->wanted = false;	/* until the commit */
+	}
+	rc = reload_settings(s);
+	if (rc == 0)
+		rc = reload_documents(r);
+	return rc;
+}
+
+/* ---- prepare */
+
+static void
+prepare_send(struct process *p, uint64_t version, int document)
+{
+	struct msg m = { .type = MSG_prepare, .u.prepare.version = version };
+
+	process_send(p, &m, &document);
+}
+
+static void
+commit_send(struct process *p, uint64_t version)
+{
+	struct msg m = { .type = MSG_commit, .u.commit.version = version };
+
+	process_send(p, &m, NULL);
+}
+
+static double
+reload_patience(const struct supervisor *s)
+{
+	double watchdog = s->settings.watchdog;
+
+	return watchdog < RELOAD_PATIENCE ? watchdog : RELOAD_PATIENCE;
+}
+
+static void
+reload_await(struct supervisor *s, enum reload_state state)
+{
+	struct reload *r = &s->reload;
+
+	r->state = state;
+	ev_timer_stop(s->loop, &r->patience);
+	ev_timer_set(&r->patience, reload_patience(s), 0);
+	ev_timer_start(s->loop, &r->patience);
+}
+
+static void
+reload_prepare(struct supervisor *s)
+{
+	struct reload *r = &s->reload;
+	struct process *p;
+
+	r->next++;
+	reload_await(s, RELOAD_PREPARING);
+	RELOAD_EACH(s, p)
+		prepare_send(p, r->next, r->documents[p->role]);
+	reload_continue(s);
+}
+
+static void
+reload_tell_errors(struct bytes errors)
+{
+	const char *line = errors.data, *end = errors.data + errors.len, *next;
+
+	for (; line < end; line = next + 1) {
+		next = memchr(line, '\n', (size_t)(end - line));
+		if (next == NULL)
+			next = end;
+		if (next > line)
+			log_error(FAILED "%.*s", (int)(next - line), line);
+	}
+}
+
+static void
+reload_configured(struct supervisor *s, struct configured *c)
+{
+	struct reload *r = &s->reload;
+	char error[4608];
+	int rc;
+
+	if (r->state != RELOAD_CONFIGURING)
+		return;			/* the server goes meanwhile */
+	if (c->errors.len > 0) {
+		reload_tell_errors(c->errors);
+		reload_finish(s);
+		return;
+	}
+	strlcpy(r->digest, c->digest, sizeof(r->digest));
+	rc = reload_read(r, c->documents[ROLE_SUPERVISOR]);
+	if (rc != 0) {
+		reload_refuse(s, "settings: %s", error_text(-rc));
+	} else if (!reload_is_possible(r)) {
+		reload_finish(s);
+	} else {
+		rc = reload_open(s, error, sizeof(error));
+		if (rc != 0)
+			reload_refuse(s, "%s", error);
+		else
+			reload_prepare(s);
+	}
+}
+
+/* ---- commit */
+
+#define SWAP(a, b) do { __typeof__(a) swap_ = (a); (a) = (b); (b) = swap_; } while (0)
+
+static void
+reload_swap(struct supervisor *s)
+{
+	struct reload *r = &s->reload;
+	char digest[sizeof(s->digest)];
+
+	SWAP(s->settings, r->settings);
+	SWAP(r->in_force, r->configured);
+	listeners_swap(s, &r->listeners);
+	memcpy(digest, s->digest, sizeof(digest));
+	memcpy(s->digest, r->digest, sizeof(digest));
+	memcpy(r->digest, digest, sizeof(digest));
+}
+
+static void
+reload_monitor(struct supervisor *s)
+{
+	struct process *monitor = process_find(&s->processes, ROLE_MONITOR, 0);
+
+	if (monitor == NULL || monitor->wanted == s->settings.http)
+		return;
+	if (s->settings.http)
+		process_want(monitor);
+	else
+		process_dismiss(monitor);
+}
+
+static void
+reload_tell_listener(const struct listener *l, bool added)
+{
+	char text[320];
+
+	listener_text(l, text, sizeof(text));
+	if (!added)
+		log_info("Stopped listening on %s", text);
+	else if (l->http)
+		log_info("Starting http monitor on %s", text);
+	else
+		log_info("Listening for client connections on %s", text);
+}
+
+/* After the switch: those that were added, and those that were removed. */
+static void
+reload_listeners(struct supervisor *s)
+{
+	struct listeners *now = &s->listeners, *before = &s->reload.listeners;
+	size_t i;
+
+	for (i = 0; i < now->count; i++)
+		if (!listeners_have(before, now->items[i]))
+			reload_tell_listener(now->items[i], true);
+	for (i = 0; i < before->count; i++)
+		if (!listeners_have(now, before->items[i]))
+			reload_tell_listener(before->items[i], false);
+	listeners_discard(s, before);
+	listeners_update(s);
+}
+
+/* The switch point: what follows cannot fail. */
+static void
+reload_switch(struct supervisor *s)
+{
+	struct reload *r = &s->reload;
+	enum role role;
+	struct process *p;
+	uint64_t closed;
+
+	r->version = r->next;
+	for (role = 0; role < ROLES; role++)
+		if (r->documents[role] >= 0)
+			SWAP(s->documents[role], r->documents[role]);
+	reload_await(s, RELOAD_COMMITTING);
+	RELOAD_EACH(s, p)
+		commit_send(p, r->version);
+	log_levels(s->settings.debug, s->settings.trace);
+	log_burst(s->settings.log_burst);
+	logging_reload_commit(s);
+	reload_monitor(s);
+	reload_listeners(s);
+	closed = placement_trim(s);
+	if (closed > 0)
+		log_info("Closed %llu connections to fall within max_connections",
+		    (unsigned long long)closed);
+}
+
+static void
+reload_commit(struct supervisor *s)
+{
+	char error[4608], again[4608];
+
+	reload_swap(s);
+	if (files_write_pid(s, error, sizeof(error)) == 0 &&
+	    files_write_ports(s, error, sizeof(error)) == 0) {
+		reload_switch(s);
+		reload_continue(s);
+		return;
+	}
+	reload_swap(s);
+	if (files_write_pid(s, again, sizeof(again)) != 0)
+		log_error("%s", again);
+	reload_refuse(s, "%s", error);
+}
+
+/* All have followed. */
+static void
+reload_done(struct supervisor *s)
+{
+	struct reload *r = &s->reload;
+	const struct setting *table;
+	char text[1024];
+	size_t count, i;
+
+	table = settings_table(&count);
+	for (i = 0; i < count; i++)
+		if (!setting_equal(&r->in_force, &r->configured, &table[i]))
+			log_info("Reloaded: %s = %s", table[i].name,
+			    setting_show(&r->in_force, &table[i], text, sizeof(text)));
+	log_info("Reloaded server configuration (%s)", s->digest);
+	log_debug("the reload took %.1f ms", (ev_time() - r->began) * 1e3);
+	reload_finish(s);
+}
+
+/* ---- answers */
+
+/* It has not prepared, or not followed yet. */
+static bool
+reload_awaits(const struct reload *r, const struct process *p)
+{
+	return r->state == RELOAD_PREPARING ? p->prepared != r->next : p->version != r->version;
+}
+
+static bool
+reload_all_answered(struct supervisor *s)
+{
+	struct process *p;
+
+	RELOAD_EACH(s, p)
+		if (reload_awaits(&s->reload, p))
+			return false;
+	return true;
+}
+
+void
+reload_continue(struct supervisor *s)
+{
+	struct reload *r = &s->reload;
+
+	if (r->state == RELOAD_PREPARING && reload_all_answered(s))
+		reload_commit(s);
+	else if (r->state == RELOAD_COMMITTING && reload_all_answered(s))
+		reload_done(s);
+}
+
+static void
+reload_impatient(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct supervisor *s = w->data;
+	struct process *p;
+
+	RELOAD_EACH(s, p)
+		if (reload_awaits(&s->reload, p))
+			process_kill(p, "it did not answer to a reload within %g s",
+			    reload_patience(s));
+	reload_continue(s);
+}
+
+static int
+reload_prepared(struct process *p, const struct msg_prepared *m)
+{
+	struct supervisor *s = p->supervisor;
+	struct reload *r = &s->reload;
+
+	if (m->version > r->next || m->version <= p->prepared)
+		return -EBADMSG;
+	p->prepared = m->version;
+	if (m->refused.len == 0)
+		reload_continue(s);
+	else if (r->state == RELOAD_PREPARING && m->version == r->next)
+		reload_refuse(s, "%s %u: %.*s", role_name(p->role), p->slot, (int)m->refused.len,
+		    m->refused.data);
+	else if (m->version == r->version)
+		process_kill(p, "it cannot apply the settings: %.*s", (int)m->refused.len,
+		    m->refused.data);
+	return 0;
+}
+
+int
+reload_receive(struct process *p, const struct msg *m)
+{
+	struct reload *r = &p->supervisor->reload;
+
+	if (m->type == MSG_prepared)
+		return reload_prepared(p, &m->u.prepared);
+	if (m->u.committed.version > r->version || m->u.committed.version <= p->version)
+		return -EBADMSG;
+	p->version = m->u.committed.version;
+	reload_continue(p->supervisor);
+	return 0;
+}
+
+/* ---- processes that come while, or after, the settings change */
+
+void
+reload_process_started(struct process *p)
+{
+	p->version = p->supervisor->reload.version;
+	p->prepared = 0;
+}
+
+void
+reload_process_ready(struct process *p)
+{
+	struct supervisor *s = p->supervisor;
+	struct reload *r = &s->reload;
+
+	if (p->role == ROLE_CONFIG)
+		return;
+	if (p->version != r->version) {
+		prepare_send(p, r->version, s->documents[p->role]);
+		commit_send(p, r->version);
+	}
+	if (r->state == RELOAD_PREPARING)
+		prepare_send(p, r->next, r->documents[p->role]);
+}
+
+/* ---- its beginning and end */
+
+static void
+reload_begin(struct supervisor *s)
+{
+	struct reload *r = &s->reload;
+	const char *why = NULL;
+	int rc;
+
+	r->again = false;
+	r->began = ev_time();
+	r->state = RELOAD_CONFIGURING;
+	rc = configuring_start(s, false, reload_configured, &why);
+	if (rc == 0)
+		return;
+	log_error(FAILED "%s", why != NULL ? why : error_text(-rc));
+	r->state = RELOAD_IDLE;
+}
+
+void
+reload_request(struct supervisor *s)
+{
+	if (s->options.config == NULL) {
+		log_error(FAILED "can only reload config when a file is provided using -c or --config");
+		return;
+	}
+	if (s->phase >= PHASE_LAME_DUCK) {
+		log_error(FAILED "the server is shutting down");
+		return;
+	}
+	s->reload.again = true;
+	reload_serving(s);
+}
+
+void
+reload_serving(struct supervisor *s)
+{
+	if (s->phase == PHASE_SERVING && s->reload.again && s->reload.state == RELOAD_IDLE)
+		reload_begin(s);
+}
+
+void
+reload_stop(struct supervisor *s)
+{
+	struct reload *r = &s->reload;
+
+	r->again = false;
+	if (r->state == RELOAD_COMMITTING)
+		reload_done(s);
+	else if (r->state == RELOAD_PREPARING)
+		reload_refuse(s, "the server is shutting down");
+	r->state = RELOAD_IDLE;
+}
+
+void
+reload_init(struct supervisor *s)
+{
+	struct reload *r = &s->reload;
+	enum role role;
+
+	for (role = 0; role < ROLES; role++)
+		r->documents[role] = -1;
+	ev_init(&r->patience, reload_impatient);
+	r->patience.data = s;
+}
+
+void
+reload_free(struct supervisor *s)
+{
+	reload_forget(s);
+	settings_free(&s->reload.in_force);
+}

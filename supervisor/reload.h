@@ -1,0 +1,73 @@
+#ifndef SUPERVISOR_RELOAD_H
+#define SUPERVISOR_RELOAD_H
+/*
+ * Other settings while the server runs (SIGHUP), for all processes or none:
+ *
+ *   IDLE
+ *   CONFIGURING  the config process reads the file
+ *   PREPARING    what the new settings need is open; every child that is ready
+ *                was sent `prepare` and says whether it can
+ *   COMMITTING   they are in force: every child that is ready was sent
+ *                `commit` and says when it has followed
+ *
+ * docs/architecture.md, "How a reload goes".
+ */
+#include <ev.h>
+#include "common/messages.h"
+#include "common/settings.h"
+#include "supervisor/listener.h"
+
+struct supervisor;
+struct process;
+
+enum reload_state { RELOAD_IDLE, RELOAD_CONFIGURING, RELOAD_PREPARING, RELOAD_COMMITTING };
+
+#define RELOAD_PATIENCE	5.0	/* seconds for an answer, or watchdog if that is less */
+
+/*
+ * Until the switch point the members are those that are to come; from it until
+ * all have followed, those that were.
+ */
+struct reload {
+	enum reload_state	 state;
+	bool			 again;		/* was asked for meanwhile */
+	uint64_t		 version, next;	/* in force; the last that was prepared */
+	struct settings		 in_force;	/* as the file and the flags said it */
+	struct settings		 configured;	/* the same for the other settings */
+	struct settings		 settings;	/* with real ports and names */
+	struct listeners	 listeners;
+	int			 documents[ROLES];
+	char			 digest[81];
+	ev_timer		 patience;
+	ev_tstamp		 began;
+};
+
+void reload_init(struct supervisor *s);
+void reload_free(struct supervisor *s);
+
+/* At start: what the file and the flags say, as a document (kept open). 0 or -errno. */
+int reload_started(struct supervisor *s, int document);
+
+/* What is only known when the listeners are bound, into *st: names, ports, the digest. 0 or -errno. */
+int reload_complete(const struct supervisor *s, const struct listeners *all, const char *digest,
+    struct settings *st);
+
+/* SIGHUP. While the server starts or another reload is under way it is remembered. */
+void reload_request(struct supervisor *s);
+
+/* The server has begun to serve: what was remembered. */
+void reload_serving(struct supervisor *s);
+
+/* The server goes: no reload any more, and none that is under way. */
+void reload_stop(struct supervisor *s);
+
+/* It was started just now, with s->documents; it is ready: does it know the settings in force? */
+void reload_process_started(struct process *p);
+void reload_process_ready(struct process *p);
+
+/* prepared and committed. 0; -EBADMSG: it cannot have meant that. */
+int reload_receive(struct process *p, const struct msg *m);
+
+/* Somebody answered or is gone: is it time for the next step? */
+void reload_continue(struct supervisor *s);
+#endif
