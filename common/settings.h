@@ -47,6 +47,7 @@ const char *setting_suggest(struct bytes name);
 
 /* All at their defaults. 0 or -ENOMEM. */
 int settings_init(struct settings *s);
+/* Free its texts and lists. */
 void settings_free(struct settings *s);
 
 /* Set one; checks kind and range. 0; -EINVAL wrong kind; -ERANGE; -ENOMEM. */

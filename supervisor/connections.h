@@ -22,7 +22,9 @@ struct connections {
 	size_t			 size, used;	/* size: a power of two */
 };
 
+/* Without a connection it has no memory. */
 void connections_init(struct connections *c);
+/* Free the table; the addresses are not left. */
 void connections_free(struct connections *c);
 
 /* 0 or -ENOMEM. cid is new and not 0. */

@@ -1,3 +1,4 @@
+#include <sys/stat.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -49,6 +50,27 @@ startup_begin(struct supervisor *s)
 	process_start(config);
 }
 
+/* The file, or nothing to read where there is none. Descriptor; -1: startup_refuse() was called. */
+static int
+startup_open(struct supervisor *s)
+{
+	const char *path = s->options.config == NULL ? "/dev/null" : s->options.config;
+	struct stat st;
+	int fd;
+
+	/* a pipe without a writer would hold us up, deaf to signals */
+	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+	if (fd == -1) {
+		startup_refuse(s, "open %s: %s", path, error_text(errno));
+		return -1;
+	}
+	if (s->options.config == NULL || (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)))
+		return fd;
+	startup_refuse(s, "open %s: not a regular file", path);
+	close(fd);
+	return -1;
+}
+
 /* What the config process works on: the file, and the flags over it. */
 static void
 startup_configure(struct process *p)
@@ -59,11 +81,9 @@ startup_configure(struct process *p)
 	    .u.configure = { .path = bytes_of(path == NULL ? "" : path) } };
 	int fds[2];
 
-	fds[0] = open(path == NULL ? "/dev/null" : path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	if (fds[0] == -1) {
-		startup_refuse(s, "open %s: %s", path == NULL ? "/dev/null" : path, error_text(errno));
+	fds[0] = startup_open(s);
+	if (fds[0] == -1)
 		return;
-	}
 	fds[1] = settings_write(&s->options.flags, ROLE_SUPERVISOR);
 	if (fds[1] < 0)
 		startup_refuse(s, "flags: %s", error_text(-fds[1]));

@@ -27,8 +27,11 @@ const char *client_prefix(const struct client *c, char text[CLIENT_PREFIX]);
 
 /* A control line that came in; secrets of a CONNECT are left out. */
 void trace_line(const struct client *c, const struct nats_line *l, struct bytes text);
+/* A message's body, quoted and cut; direction: "<<-" came in, "->>" goes out. Nothing for an empty one. */
 void trace_payload(const struct client *c, const char *direction, struct bytes body);
+/* A message that goes to c: its line, then its body. header: bytes of headers in it, 0 none. */
 void trace_delivery(const struct client *c, struct bytes subject, struct bytes sid,
     struct bytes reply, uint32_t header, struct bytes body);
+/* Any other protocol line that goes to c. */
 void trace_said(const struct client *c, struct bytes line);
 #endif

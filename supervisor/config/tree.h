@@ -64,6 +64,7 @@ struct config_errors {
 	unsigned	 count;		/* also those that found no room */
 };
 
+/* None yet. path: kept by the caller. */
 void config_errors_init(struct config_errors *e, struct bytes path);
 
 /* Add "path:line:column: ..." and a line end; control characters become "?". */

@@ -23,11 +23,13 @@ struct sink {
 
 /* 0 or -ENOMEM. Writes to standard error until sink_use(). */
 int sink_init(struct sink *sink, bool logtime);
+/* Write what is there, close its descriptor. */
 void sink_free(struct sink *sink);
 
 /* Write to fd (consumed) from now on. */
 void sink_use(struct sink *sink, int fd);
 
+/* Add a line of this process, formatted; it is written when the buffer is full or by sink_flush(). */
 void sink_line(struct sink *sink, enum log_level level, int pid, struct bytes text);
 
 /* Write what is there. */
