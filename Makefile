@@ -169,14 +169,22 @@ lint:
 format:
 	clang-format -i $$(git ls-files '*.c' '*.h')
 
+# Where another nats-server is installed, it is not ours to replace or remove.
+NATS_SERVER = $(DESTDIR)$(PREFIX)/bin/nats-server
+LINK_IS_OURS = [ "$$(readlink $(NATS_SERVER))" = bulkhead ]
+
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man7 $(DESTDIR)$(MANDIR)/man8
 	install $(BUILD)/bin/bulkhead $(BUILD)/bin/bulkheadctl $(DESTDIR)$(PREFIX)/bin/
 	ln -sf bulkheadctl $(DESTDIR)$(PREFIX)/bin/mkpasswd
+	@if [ ! -e $(NATS_SERVER) ] && [ ! -L $(NATS_SERVER) ] || $(LINK_IS_OURS); then \
+		echo ln -sf bulkhead $(NATS_SERVER); ln -sf bulkhead $(NATS_SERVER); \
+	else echo "$(NATS_SERVER) is another one and stays"; fi
 	install $(LIBEXEC) $(DESTDIR)$(LIBEXECDIR)/
 	for page in man/*; do install -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/; done
 
 uninstall:
+	if $(LINK_IS_OURS); then rm $(NATS_SERVER); fi
 	for name in bulkhead bulkheadctl mkpasswd; do rm -f $(DESTDIR)$(PREFIX)/bin/$$name; done
 	rm -f $(LIBEXEC:$(BUILD)/libexec/bulkhead/%=$(DESTDIR)$(LIBEXECDIR)/%)
 	-rmdir $(DESTDIR)$(LIBEXECDIR)

@@ -85,6 +85,7 @@ struct broker_config {
  * All three stay the caller's to unmap, after broker_free() or compaction. */
 int broker_new(struct broker **out, const struct broker_config *config,
     const struct segment *directory, const struct segment *partition, const struct segment *tables);
+/* Drop everything, without calls to the program; the lanes are closed. NULL is nothing. */
 void broker_free(struct broker *b);
 
 /*
@@ -121,6 +122,7 @@ int broker_subscribe(struct broker *b, uint32_t account, uint32_t connection,
     struct bytes subject, struct bytes queue, uint32_t *slot);
 /* Remove it; calls `removed` first. The flag 0x80 of a subscription is the broker's. */
 void broker_unsubscribe(struct broker *b, uint32_t slot);
+/* The record of a slot that broker_subscribe() gave; in the tables, until it is removed or moved. */
 struct subscription *broker_subscription(struct broker *b, uint32_t slot);
 /* Its subject as subscribed, and its queue group, for the log. */
 size_t broker_subject(struct broker *b, uint32_t slot, char *buf, size_t size, struct bytes *queue);
@@ -165,6 +167,7 @@ bool broker_drain(struct broker *b, size_t budget);
 void broker_flush(struct broker *b);
 /* About to sleep. False: something came in, do not. */
 bool broker_sleep(struct broker *b);
+/* Awake again after broker_sleep() returned true: peers need not write our eventfds. */
 void broker_wake(struct broker *b);
 /* Seconds until broker_flush() has to be called again though nothing happens (a full lane's
  * watchdog), or 0: never. */
@@ -182,5 +185,6 @@ bool broker_wants_compaction(const struct broker *b);
  */
 int broker_compact(struct broker *b, const struct segment *partition, const struct segment *tables,
     void (*moved)(void *program, uint32_t connection, uint32_t from, uint32_t to));
+/* No peer reads the old partition any more. */
 void broker_compacted(struct broker *b);
 #endif

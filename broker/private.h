@@ -222,6 +222,7 @@ struct broker {
 
 /* ---- cache.c */
 
+/* 0 or -ENOMEM. */
 int cache_init(struct cache *c);
 void cache_free(struct cache *c);
 void cache_forget(struct cache *c);	/* all entries, keeping their memory */
@@ -278,6 +279,7 @@ struct group *match_group(const struct entry *e, struct bytes name);
 
 /* ---- queue.c */
 
+/* 0..n-1, evenly enough; fast, and no secret. */
 uint64_t random_below(struct broker *b, uint64_t n);
 /* Give m to one local member of g. True: somebody took it. */
 bool queue_deliver(struct broker *b, const struct entry *e, const struct group *g, const struct message *m);
@@ -296,6 +298,7 @@ int queue_participant(struct broker *b, const struct entry *e, const struct grou
 
 /* Bit of subscription.flags that is the broker's: to be removed after this message. */
 #define SUBSCRIPTION_LEAVING	0x80
+/* Remove it when the message that is being routed is done. */
 void subscription_leave(struct broker *b, uint32_t slot);
 void subscriptions_leave(struct broker *b);	/* remove those */
 void subscription_forget_old(struct broker *b);	/* nobody reads the old partition */
@@ -344,6 +347,7 @@ deliver_plain(struct broker *b, const struct entry *e, const struct message *m)
 void peer_send(struct broker *b, struct peer *p, const struct source *s, struct block *block);
 /* Write a record into the small ring. False: full, or too long; counted. */
 bool peer_tell(struct broker *b, struct peer *p, uint32_t type, const struct source *s);
+/* It broke the rules (what: static): forget what is under way to and from it, and complain, once. */
 void peer_break(struct broker *b, struct peer *p, const char *what);
 void lanes_continue(struct broker *b);		/* what waits for space */
 void lanes_unblocked(struct broker *b);		/* tell the program, if so */
@@ -355,6 +359,7 @@ void peer_drop_spills(struct broker *b, struct peer *p);
 uint32_t request_new(struct broker *b, uint64_t awaited, const struct message *m, uint64_t cid);
 /* The same for one that a peer asked us about. */
 uint32_t request_relay(struct broker *b, uint64_t awaited, const struct peer *p, uint32_t asked);
+/* This participant delivered to nobody: after the last such answer the publisher hears 503. */
 void request_none(struct broker *b, uint32_t number, unsigned participant);
 /* This participant will not answer any more. */
 void requests_forget(struct broker *b, unsigned participant);

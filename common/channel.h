@@ -74,6 +74,7 @@ void channel_drain(struct channel *ch, int most);
  */
 int channel_await(struct channel *ch, enum msg_type type, double seconds);
 
+/* Close it and drop what still waits; `broken` is not called. Closed twice is closed. */
 void channel_close(struct channel *ch);
 
 /* A pair of non-blocking, close-on-exec ends. 0 or -errno. */

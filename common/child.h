@@ -54,5 +54,6 @@ void child_ready(struct child *child, const struct sandbox_profile *profile);
 
 /* Run the loop until `shutdown` or the supervisor's end. */
 void child_run(struct child *child);
+/* Close the channel to the supervisor, free the settings; the loop stays. */
 void child_free(struct child *child);
 #endif

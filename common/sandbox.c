@@ -3,17 +3,17 @@
 
 /* What differs between the programs; docs/architecture.md 1 says why. */
 const struct sandbox_profile sandbox_config = {
-	.program = "config", .descriptors = 64, .file_size = SETTINGS_MAX, .memfds = true,
+	.descriptors = 64, .file_size = SETTINGS_MAX, .memfds = true,
 };
 const struct sandbox_profile sandbox_log = {
-	.program = "log", .descriptors = 1024, .files = true,
+	.descriptors = 1024, .files = true,
 };
 const struct sandbox_profile sandbox_worker = {
-	.program = "worker", .sockets = true,
+	.sockets = true,
 };
 const struct sandbox_profile sandbox_system = {
-	.program = "system", .descriptors = 1024,
+	.descriptors = 1024,
 };
 const struct sandbox_profile sandbox_monitor = {
-	.program = "monitor", .descriptors = 4096, .sockets = true,
+	.descriptors = 4096, .sockets = true,
 };

@@ -10,7 +10,6 @@
 enum sandbox_mode { SANDBOX_OFF, SANDBOX_ON, SANDBOX_REQUIRED };
 
 struct sandbox_profile {
-	const char	*program;		/* bulkhead-NAME */
 	uint64_t	 descriptors;		/* RLIMIT_NOFILE; 0: leave it */
 	uint64_t	 file_size;		/* RLIMIT_FSIZE: largest segment written */
 	bool		 sockets;		/* reads and writes connected sockets, sets TCP options */

@@ -77,6 +77,7 @@ const struct later *later_find(struct bytes name);
 
 /* All at their defaults. 0 or -ENOMEM. */
 int settings_init(struct settings *s);
+/* Free its texts and lists. */
 void settings_free(struct settings *s);
 
 /* Set one; checks kind and range. 0; -EINVAL wrong kind; -ERANGE; -ENOMEM. */

@@ -1,12 +1,11 @@
 #include <errno.h>
-#include <jansson.h>
 #include <limits.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <strings.h>
 #include "nats/connect.h"
-#include "nats/utf8.h"
+#include "nats/json.h"
 
 enum kind {
 	KIND_FLAG,		/* bool at offset */
@@ -90,81 +89,6 @@ nats_connect_free(struct nats_connect *c)
 	*c = none;
 }
 
-/* The number of \uXXXX at p, or -1. */
-static long
-escape_value(const char *p, const char *end)
-{
-	long value = 0;
-	int i;
-
-	if (end - p < 6 || p[0] != '\\' || p[1] != 'u')
-		return -1;
-	for (i = 2; i < 6; i++) {
-		if (p[i] >= '0' && p[i] <= '9')
-			value = value << 4 | (p[i] - '0');
-		else if ((p[i] | 0x20) >= 'a' && (p[i] | 0x20) <= 'f')
-			value = value << 4 | ((p[i] | 0x20) - 'a' + 10);
-		else
-			return -1;
-	}
-	return value;
-}
-
-/*
- * Replace what JSON allows and a C string or jansson does not, with U+FFFD:
- * \u0000, and half a surrogate pair (there Go does the same). Escapes keep
- * their length, so in place.
- */
-static void
-escapes_repair(char *text, size_t len)
-{
-	char *p = text, *end = text + len;
-	long value, next;
-
-	while ((p = memchr(p, '\\', (size_t)(end - p))) != NULL) {
-		value = escape_value(p, end);
-		if (value < 0) {
-			p += end - p < 2 ? 1 : 2;
-			continue;
-		}
-		next = escape_value(p + 6, end);
-		if (value >= 0xd800 && value <= 0xdbff && next >= 0xdc00 && next <= 0xdfff) {
-			p += 12;
-			continue;
-		}
-		if (value == 0 || (value >= 0xd800 && value <= 0xdfff))
-			memcpy(p + 2, "fffd", 4);
-		p += 6;
-	}
-}
-
-/*
- * 0: *json is the caller's. -EBADMSG, -ENOMEM. An integer that jansson cannot
- * hold is no fault where nobody reads it: then all are read as reals, and
- * *reals says so.
- */
-static int
-connect_load(json_t **json, struct bytes text, bool *reals)
-{
-	json_error_t error;
-	size_t len, size = text.len * UTF8_GROWTH + 1;
-	char *copy;
-
-	if (text.len > SIZE_MAX / UTF8_GROWTH - 1 || (copy = malloc(size)) == NULL)
-		return -ENOMEM;
-	len = utf8_repair(copy, text);
-	escapes_repair(copy, len);
-	*json = json_loadb(copy, len, JSON_DECODE_ANY, &error);
-	*reals = *json == NULL && json_error_code(&error) == json_error_numeric_overflow;
-	if (*reals)
-		*json = json_loadb(copy, len, JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL, &error);
-	explicit_bzero(copy, len);
-	free(copy);
-	if (*json != NULL)
-		return 0;
-	return json_error_code(&error) == json_error_out_of_memory ? -ENOMEM : -EBADMSG;
-}
-
 static int
 text_set(char **text, char *const *kept, const json_t *value)
 {
@@ -179,29 +103,7 @@ text_set(char **text, char *const *kept, const json_t *value)
 	return 0;
 }
 
-/* {"allow": [...], "deny": [...]} of a leaf node. */
-static bool
-subjects_shaped(json_t *value)
-{
-	const char *name;
-	json_t *list, *item;
-	size_t i;
-
-	if (!json_is_object(value))
-		return false;
-	json_object_foreach(value, name, list) {
-		if (strcasecmp(name, "allow") != 0 && strcasecmp(name, "deny") != 0)
-			continue;
-		if (!json_is_array(list) && !json_is_null(list))
-			return false;
-		json_array_foreach(list, i, item)
-			if (!json_is_string(item) && !json_is_null(item))
-				return false;
-	}
-	return true;
-}
-
-/* As integers they were, unless connect_load() had to read them as reals. */
+/* As integers they were, unless nats_json_load() had to read them as reals. */
 static int
 number_set(int *number, const json_t *value, bool reals)
 {
@@ -246,7 +148,7 @@ key_set(struct nats_connect *c, struct nats_connect *kept, const struct key *key
 	case KIND_UNUSED_TEXT:
 		return json_is_string(value) ? 0 : -EBADMSG;
 	case KIND_UNUSED_SUBJECTS:
-		return subjects_shaped(value) ? 0 : -EBADMSG;
+		return nats_json_is_subjects(value) ? 0 : -EBADMSG;
 	}
 	return -EBADMSG;
 }
@@ -284,7 +186,7 @@ nats_connect_parse(struct nats_connect *c, struct bytes json)
 	json_t *object;
 	int rc;
 
-	rc = connect_load(&object, json, &reals);
+	rc = nats_json_load(&object, json, &reals);
 	if (rc != 0)
 		return rc;
 	rc = object_read(&next, c, object, reals);

@@ -1,6 +1,6 @@
 #ifndef NATS_INFO_H
 #define NATS_INFO_H
-/* INFO, as the server says it. */
+/* INFO, as the server says it, and as a client may. */
 #include <stdint.h>
 #include "common/bytes.h"
 
@@ -28,4 +28,12 @@ struct nats_info {
  * Keys in its order. A malloc'd string of *len bytes, or NULL: no memory.
  */
 char *nats_info_line(const struct nats_info *info, size_t *len);
+
+/*
+ * The JSON of an INFO that a client sent: nothing in it is used, but the 2.x
+ * server reads it, and closes those it cannot read. Keys without regard to case,
+ * unknown ones ignored, each known one of the kind it has in the real server.
+ * 0, -EBADMSG, -ENOMEM.
+ */
+int nats_info_check(struct bytes json);
 #endif

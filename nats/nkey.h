@@ -15,6 +15,7 @@ enum nkey_kind {
 	NKEY_ACCOUNT = 0, NKEY_USER = 20 << 3,
 };
 
+/* The text of a public key of this kind, with its NUL. */
 void nkey_encode(char text[NKEY_TEXT], enum nkey_kind kind, const uint8_t key[32]);
 
 /* The secret half. Who calls wipes text and seed. */

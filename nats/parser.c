@@ -81,26 +81,17 @@ malformed(struct nats_line *line, const char *why)
 	line->why = why;
 }
 
-/* subject [reply] size */
+/* PUB: subject [reply] size; HPUB: subject [reply] header-size size */
 static void
 pub_read(struct nats_line *line, const struct bytes *args, size_t n)
 {
+	bool headers = line->op == NATS_HPUB;
+
 	line->subject = args[0];
-	line->reply = n == 3 ? args[1] : (struct bytes){ NULL, 0 };
+	line->reply = n == (headers ? 4 : 3) ? args[1] : (struct bytes){ NULL, 0 };
 	line->header = 0;
 	line->size_text = args[n - 1];
-	if (!size_read(line->size_text, &line->size))
-		malformed(line, "size");
-}
-
-/* subject [reply] header-size size */
-static void
-hpub_read(struct nats_line *line, const struct bytes *args, size_t n)
-{
-	line->subject = args[0];
-	line->reply = n == 4 ? args[1] : (struct bytes){ NULL, 0 };
-	line->size_text = args[n - 1];
-	if (!size_read(args[n - 2], &line->header))
+	if (headers && !size_read(args[n - 2], &line->header))
 		malformed(line, "size of the headers");
 	else if (!size_read(line->size_text, &line->size))
 		malformed(line, "size");
@@ -158,10 +149,8 @@ args_read(struct nats_line *line, enum nats_op op, struct bytes text)
 	size_t n;
 
 	n = args_split(text, op == NATS_SUB || op == NATS_UNSUB, args);
-	if (op == NATS_PUB && (n == 2 || n == 3))
+	if ((op == NATS_PUB && (n == 2 || n == 3)) || (op == NATS_HPUB && (n == 3 || n == 4)))
 		pub_read(line, args, n);
-	else if (op == NATS_HPUB && (n == 3 || n == 4))
-		hpub_read(line, args, n);
 	else if (op == NATS_SUB && (n == 2 || n == 3))
 		sub_read(line, args, n);
 	else if (op == NATS_UNSUB && (n == 1 || n == 2))

@@ -15,6 +15,7 @@ bool subject_has_wildcard(struct bytes subject);
 /* Does a valid pattern match a published subject? One with an empty token matches nothing. */
 bool subject_matches(struct bytes pattern, struct bytes subject);
 
+/* Dots and one; 0 for an empty subject. */
 unsigned subject_tokens(struct bytes subject);
 
 /* As Go's %q: in double quotes, with \" \\ \n \xHH \uHHHH...; cut to size. Returns out. */

@@ -72,6 +72,7 @@ void index_expect(const struct index *idx, uint32_t account, const struct bytes 
     unsigned count, uint32_t *notes);
 
 struct index_usage { uint64_t records, live_bytes, top_bytes; };
+/* records: interests; bytes with the table: in use, and up to the highest ever used. */
 void index_usage(const struct index *idx, struct index_usage *u);
 
 /* Walk all records (unit tests, compaction). Stops when f returns non-zero, and returns that. */
@@ -89,6 +90,7 @@ struct index_view {
 	uint64_t	 retries, maybes, hostile;	/* for statistics */
 };
 
+/* seg: mapped read-only; secret: kept by the caller. Both outlive v, which has nothing to free. */
 void index_view_init(struct index_view *v, const struct segment *seg, const uint8_t secret[INDEX_SECRET]);
 
 enum index_answer {

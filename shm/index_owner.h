@@ -55,7 +55,9 @@ index_record_bytes(const struct index_record *r)
 
 /* index_arena.c: memory. A number of units or an offset; 0: full. */
 uint32_t index_alloc(struct index *idx, uint32_t units);
+/* Into the quarantine: readers may still look at it. */
 void index_free_record(struct index *idx, uint32_t at);
+/* See to it that so many index_alloc_block() succeed. False: full. */
 bool index_reserve_blocks(struct index *idx, uint32_t count);
 uint32_t index_alloc_block(struct index *idx);
 void index_free_block(struct index *idx, uint32_t at);

@@ -68,6 +68,7 @@ int lane_open(struct lane *lane, int fd, size_t bulk, size_t small);
  * try again what waits for space.
  */
 int lane_attach(struct lane *lane, int fd);
+/* Unmap both segments. */
 void lane_close(struct lane *lane);
 
 /* -- writing */
@@ -119,6 +120,7 @@ void lane_wake(struct lane *lane);	/* awake again */
 
 /* -- what the inline functions leave to ring.c */
 
+/* Read the peer's tail again. True: there are so many bytes. */
 bool ring_look_for_space(struct lane *lane, enum ring which, uint64_t bytes);
 int ring_look_for_records(struct lane *lane, enum ring which);	/* as ring_next() */
 

@@ -41,5 +41,6 @@ int segment_check(int fd, size_t size);
  */
 int segment_map_peer(struct segment *seg, int fd, size_t size);
 
+/* Also of one that is not mapped: base NULL. */
 void segment_unmap(struct segment *seg);
 #endif

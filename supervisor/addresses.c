@@ -30,6 +30,7 @@ addresses_free(struct addresses *all)
 	}
 }
 
+/* What it is counted by: of IPv6 the first 64 bits, since one host may choose the others. */
 static void
 address_bytes(const struct sockaddr_storage *peer, uint8_t bytes[16])
 {
@@ -38,7 +39,7 @@ address_bytes(const struct sockaddr_storage *peer, uint8_t bytes[16])
 
 	memset(bytes, 0, 16);
 	if (peer->ss_family == AF_INET6) {
-		memcpy(bytes, &v6->sin6_addr, 16);
+		memcpy(bytes, &v6->sin6_addr, IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr) ? 16 : 8);
 	} else if (peer->ss_family == AF_INET) {
 		bytes[10] = bytes[11] = 0xff;
 		memcpy(bytes + 12, &v4->sin_addr, 4);

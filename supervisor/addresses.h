@@ -1,7 +1,8 @@
 #ifndef SUPERVISOR_ADDRESSES_H
 #define SUPERVISOR_ADDRESSES_H
 /*
- * How many connections each source address has. Kept only while
+ * How many connections each source address has; of IPv6 each /64, out of which
+ * one host may take as many addresses as it likes. Kept only while
  * max_connections_per_address is set. A balanced tree: clients choose their
  * addresses, so no hash that they could fill.
  */
@@ -11,17 +12,19 @@
 
 struct address {
 	RB_ENTRY(address) entry;
-	uint8_t		bytes[16];	/* IPv6; IPv4 as ::ffff:a.b.c.d */
+	uint8_t		bytes[16];	/* IPv6, the last 8 are 0; IPv4 as ::ffff:a.b.c.d */
 	uint32_t	count;
 };
 RB_HEAD(addresses, address);
 
+/* Nobody is connected. */
 void addresses_init(struct addresses *all);
+/* Forget them all; what address_enter() gave is gone too. */
 void addresses_free(struct addresses *all);
 
 /*
  * One more connection from this peer. 0: *out is to be left with
- * address_leave(); -EDQUOT it has `limit` already; -ENOMEM.
+ * address_leave(); -EDQUOT its address or /64 has `limit` already; -ENOMEM.
  */
 int address_enter(struct addresses *all, const struct sockaddr_storage *peer,
     uint32_t limit, struct address **out);

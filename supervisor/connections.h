@@ -24,7 +24,9 @@ struct connections {
 	size_t			 leaving;	/* of those used */
 };
 
+/* Without a connection it has no memory. */
 void connections_init(struct connections *c);
+/* Free the table; the addresses are not left. */
 void connections_free(struct connections *c);
 
 /* 0 or -ENOMEM. cid is new and not 0. */

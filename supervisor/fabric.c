@@ -48,12 +48,15 @@ participant_find(struct supervisor *s, uint64_t slot, uint64_t incarnation)
 	return p != NULL && p->incarnation == incarnation ? p : NULL;
 }
 
-/* Can p have been told of this one, be it gone by now? */
-static bool
-peer_was(const struct process *p, uint64_t slot, uint64_t incarnation)
+/* Another that p speaks of. 1; 0: it died meanwhile; -EBADMSG: p cannot have been told of it. */
+static int
+peer_check(const struct process *p, uint64_t slot, uint64_t incarnation)
 {
-	return slot < p->supervisor->workers && slot != p->slot &&
-	    incarnation <= p->supervisor->incarnations;
+	struct supervisor *s = p->supervisor;
+
+	if (slot >= s->workers || slot == p->slot || incarnation > s->incarnations)
+		return -EBADMSG;
+	return participant_find(s, slot, incarnation) != NULL;
 }
 
 size_t
@@ -94,6 +97,12 @@ fabric_impatient(struct ev_loop *loop, ev_timer *w, int revents)
 	fabric_serve_if_joined(p->supervisor, p->slot);
 }
 
+static void
+fabric_rested(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	/* whoever waits for it asks again */
+}
+
 int
 fabric_init(struct supervisor *s)
 {
@@ -105,6 +114,7 @@ fabric_init(struct supervisor *s)
 		f->participants[i] = (struct participant){ .partition = -1, .tables = -1,
 		    .new_partition = -1, .new_tables = -1 };
 		ev_init(&f->participants[i].patience, fabric_impatient);
+		ev_init(&f->participants[i].rest, fabric_rested);
 		for (j = 0; j < PARTICIPANTS; j++)
 			f->links[i][j] = link_none;
 	}
@@ -130,6 +140,7 @@ static void
 participant_clear(struct supervisor *s, struct participant *x)
 {
 	ev_timer_stop(s->loop, &x->patience);
+	ev_timer_stop(s->loop, &x->rest);
 	fd_drop(&x->partition);
 	fd_drop(&x->tables);
 	fd_drop(&x->new_partition);
@@ -439,23 +450,53 @@ compaction_replace(struct supervisor *s, unsigned slot)
 	compaction_end_if_read(s, slot);
 }
 
+static void
+compaction_refuse(struct process *p)
+{
+	struct msg m = { .type = MSG_compaction_refused };
+
+	process_send(p, &m, NULL);
+}
+
+/* However often it asks, it is given segments once in FABRIC_REST. */
 static int
 compaction_begin(struct process *p)
 {
 	struct participant *x = participant_of(p);
+	struct ev_loop *loop = p->supervisor->loop;
 	int rc;
 
-	if (!x->sealed)
+	if (!x->sealed || x->compacting)
 		return -EBADMSG;
-	if (x->compacting)
+	if (ev_is_active(&x->rest)) {
+		compaction_refuse(p);
 		return 0;
+	}
+	ev_timer_set(&x->rest, FABRIC_REST, 0);
+	ev_timer_start(loop, &x->rest);
 	rc = segments_create(&x->new_partition, &x->new_tables);
 	if (rc != 0) {
-		log_warn("no segments to compact worker %u into: %s", p->slot, strerror(-rc));
+		log_limited(LOG_WARN, "compactions", "no segments to compact worker %u into: %s",
+		    p->slot, strerror(-rc));
+		compaction_refuse(p);
 		return 0;
 	}
 	x->compacting = true;
 	segments_send(p, x->new_partition, x->new_tables, x->generation + 1);
+	return 0;
+}
+
+/* It stays in its old segments; the new ones nobody has seen. */
+static int
+compaction_failed(struct process *p, uint64_t generation)
+{
+	struct participant *x = participant_of(p);
+
+	if (!x->compacting || x->replacing || generation != x->generation + 1)
+		return -EBADMSG;
+	fd_drop(&x->new_partition);
+	fd_drop(&x->new_tables);
+	x->compacting = false;
 	return 0;
 }
 
@@ -503,12 +544,10 @@ fabric_lane_sealed(struct process *p, const struct msg_lane_sealed *m)
 {
 	struct supervisor *s = p->supervisor;
 	struct link *link;
-	int rc;
+	int rc = peer_check(p, m->peer, m->incarnation);
 
-	if (!peer_was(p, m->peer, m->incarnation))
-		return -EBADMSG;
-	if (participant_find(s, m->peer, m->incarnation) == NULL)
-		return 0;	/* it died meanwhile */
+	if (rc <= 0)
+		return rc;
 	link = &s->fabric.links[p->slot][m->peer];
 	if (link->fd == -1 || link->sealed)
 		return -EBADMSG;
@@ -525,11 +564,10 @@ fabric_joined(struct process *p, const struct msg_joined *m)
 {
 	struct supervisor *s = p->supervisor;
 	struct link *link;
+	int rc = peer_check(p, m->peer, m->incarnation);
 
-	if (!peer_was(p, m->peer, m->incarnation))
-		return -EBADMSG;
-	if (participant_find(s, m->peer, m->incarnation) == NULL)
-		return 0;
+	if (rc <= 0)
+		return rc;
 	link = &s->fabric.links[m->peer][p->slot];
 	if (!link->told || link->joined)
 		return -EBADMSG;
@@ -544,11 +582,10 @@ fabric_partition_read(struct process *p, const struct msg_partition_read *m)
 {
 	struct supervisor *s = p->supervisor;
 	struct link *link;
+	int rc = peer_check(p, m->peer, m->incarnation);
 
-	if (!peer_was(p, m->peer, m->incarnation))
-		return -EBADMSG;
-	if (participant_find(s, m->peer, m->incarnation) == NULL)
-		return 0;
+	if (rc <= 0)
+		return rc;
 	link = &s->fabric.links[m->peer][p->slot];
 	if (!link->rereads || m->generation != s->fabric.participants[m->peer].generation)
 		return -EBADMSG;
@@ -568,10 +605,11 @@ fabric_complaint(struct process *p, const struct msg_complaint *m)
 	struct supervisor *s = p->supervisor;
 	struct process *accused = participant_find(s, m->peer, m->incarnation);
 	ev_tstamp now = ev_now(s->loop);
+	int rc = peer_check(p, m->peer, m->incarnation);
 
-	if (!peer_was(p, m->peer, m->incarnation))
-		return -EBADMSG;
-	if (accused == NULL || accused->state != PROCESS_READY)
+	if (rc <= 0)
+		return rc;
+	if (accused->state != PROCESS_READY)
 		return 0;	/* ended already */
 	if (now - p->complained > COMPLAINTS_WINDOW) {
 		p->complained = now;
@@ -609,6 +647,8 @@ fabric_receive(struct process *p, const struct msg *m)
 		return fabric_partition_read(p, &m->u.partition_read);
 	case MSG_compact:
 		return compaction_begin(p);
+	case MSG_compaction_failed:
+		return compaction_failed(p, m->u.compaction_failed.generation);
 	case MSG_complaint:
 		return fabric_complaint(p, &m->u.complaint);
 	default:

@@ -33,6 +33,7 @@ struct participant {
 	bool		 replacing;		/* the new ones are sealed, peers change over to them */
 	int		 new_partition, new_tables;
 	ev_timer	 patience;		/* serves when it runs out, whoever has not answered */
+	ev_timer	 rest;			/* no compaction begins while it runs */
 };
 
 struct fabric {
@@ -46,12 +47,14 @@ struct fabric {
 };
 
 #define FABRIC_PATIENCE	0.1	/* seconds */
+#define FABRIC_REST	1.0	/* seconds between two compactions of one worker, at least */
 
 /* Bytes of a bulk ring between this many participants; wanted: setting ring_size. */
 size_t fabric_ring_size(unsigned participants, uint64_t wanted);
 
 /* 0 or -errno. */
 int fabric_init(struct supervisor *s);
+/* Close all segments and stop the timers. */
 void fabric_free(struct supervisor *s);
 
 /* A worker said `ready`: steps 2 and 3. */

@@ -42,6 +42,7 @@ int listener_parse(const char *text, char host[256], uint16_t *port);
 
 /* Bind everything the settings name. 0; -errno: error is a sentence. */
 int listeners_open(struct supervisor *s, char *error, size_t size);
+/* Close all of them. */
 void listeners_free(struct supervisor *s);
 
 /*

@@ -19,7 +19,9 @@ struct log_pipe {
 	bool	given;		/* end was passed to the log process */
 };
 
+/* It has no ends. */
 void log_pipe_init(struct log_pipe *lp);
+/* Close those that it has. */
 void log_pipe_close(struct log_pipe *lp);
 
 /* A new pair. Its other end, to be passed to whoever writes, or -errno. */

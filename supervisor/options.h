@@ -22,7 +22,9 @@ struct options {
  * sentence for the user, *usage says whether the usage text helps; -ENOMEM.
  */
 int options_parse(struct options *o, int argc, char **argv, char *error, size_t size, bool *usage);
+/* Free the flags. */
 void options_free(struct options *o);
+/* Write what -h shows. */
 void options_usage(FILE *to);
 
 /* What --help_tls shows. */

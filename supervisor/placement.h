@@ -51,6 +51,7 @@ struct placement {
 
 /* 0 or -ENOMEM. */
 int placement_init(struct supervisor *s, unsigned workers);
+/* Close what waits and forget who has what. */
 void placement_free(struct supervisor *s);
 
 /* How many connections a worker has descriptors for, of `descriptors`, among `workers`. */

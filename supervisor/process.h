@@ -60,6 +60,7 @@ struct processes {
 
 /* A new entry, IDLE, wanted. NULL: no memory. */
 struct process *processes_add(struct supervisor *s, enum role role, unsigned slot);
+/* Forget all entries and close their channels, which ends whoever still runs. */
 void processes_free(struct processes *all);
 
 /* NULL: there is none. */

@@ -13,6 +13,10 @@
 #include "supervisor/supervisor.h"
 #include "supervisor/usage.h"
 
+#define MEETING_PAUSE	0.5	/* seconds from a broken channel of monitor and system to the next */
+
+static void meeting_due(struct ev_loop *loop, ev_timer *w, int revents);
+
 /* 0, 1 and 2 are open, so that none of ours ever gets these numbers. */
 static int
 standard_descriptors(void)
@@ -83,6 +87,8 @@ supervisor_init(struct supervisor *s, char *error, size_t size)
 	if (s->loop == NULL)
 		return -ENOSYS;
 	signal(SIGPIPE, SIG_IGN);
+	ev_init(&s->meeting, meeting_due);
+	s->meeting.data = s;
 	signals_start(s);
 	return 0;
 }
@@ -97,6 +103,7 @@ supervisor_free(struct supervisor *s)
 	signals_stop(s);
 	ev_timer_stop(s->loop, &s->stopping);
 	reload_free(s);
+	ev_timer_stop(s->loop, &s->meeting);
 	listeners_free(s);
 	placement_free(s);
 	fabric_free(s);
@@ -114,7 +121,20 @@ supervisor_free(struct supervisor *s)
 	s->loop = NULL;
 }
 
-/* monitor asks system: a new pair whenever one of them is new. */
+static void
+meeting_later(struct supervisor *s)
+{
+	if (ev_is_active(&s->meeting))
+		return;
+	ev_timer_set(&s->meeting, MEETING_PAUSE, 0);
+	ev_timer_start(s->loop, &s->meeting);
+}
+
+/*
+ * monitor asks system: a new pair whenever one of them is new, and some time
+ * after theirs broke. monitor gets its end first: it says when its channel
+ * breaks, and the old one does so when system gets the new one.
+ */
 static void
 monitor_meets_system(struct supervisor *s)
 {
@@ -124,17 +144,26 @@ monitor_meets_system(struct supervisor *s)
 	struct msg to_monitor = { .type = MSG_system_channel };
 	int fds[2], rc;
 
+	ev_timer_stop(s->loop, &s->meeting);
 	if (monitor == NULL || system == NULL)
-		return;
+		return;			/* the one that is missing will be new */
 	rc = channel_pair(fds);
 	if (rc != 0) {
-		log_error("no channel between monitor and system: %s", strerror(-rc));
+		log_limited(LOG_ERROR, "channels", "no channel between monitor and system: %s",
+		    strerror(-rc));
+		meeting_later(s);
 		return;
 	}
-	process_send(system, &to_system, &fds[0]);
 	process_send(monitor, &to_monitor, &fds[1]);
+	process_send(system, &to_system, &fds[0]);
 	close(fds[0]);
 	close(fds[1]);
+}
+
+static void
+meeting_due(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	monitor_meets_system(w->data);
 }
 
 static int
@@ -200,6 +229,7 @@ supervisor_receive(struct channel *ch, const struct msg *m, const int *fds)
 		return reload_receive(p, m);
 	case MSG_sealed:
 	case MSG_compact:
+	case MSG_compaction_failed:
 	case MSG_lane_sealed:
 	case MSG_joined:
 	case MSG_partition_read:
@@ -211,6 +241,9 @@ supervisor_receive(struct channel *ch, const struct msg *m, const int *fds)
 	case MSG_taken:
 	case MSG_closed:
 		return placement_receive(p, m);
+	case MSG_system_lost:
+		meeting_later(p->supervisor);
+		return 0;
 	case MSG_drained:
 		if (p->supervisor->phase < PHASE_LAME_DUCK)
 			return -EBADMSG;

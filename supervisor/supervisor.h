@@ -50,19 +50,25 @@ struct supervisor {
 	ev_signal		 signals[SUPERVISOR_SIGNALS];
 	ev_timer		 stopping;		/* how long children may take to end */
 	struct files		 files;
+	ev_timer		 meeting;		/* until monitor and system get a new channel */
 	char			 digest[81];		/* of the configuration */
 };
 
 /* supervisor.c: 0 or -errno with a sentence */
 int supervisor_init(struct supervisor *s, char *error, size_t size);
+/* Close and free everything. Nothing to do after a supervisor_init() that failed. */
 void supervisor_free(struct supervisor *s);
 
 /* What happens to processes; called by process.c. */
+/* A message of a child (ch->owner is its process). 0; -EBADMSG and the like: it must go. */
 int supervisor_receive(struct channel *ch, const struct msg *m, const int *fds);
+/* Its exit was seen: what it had is closed and given to others. */
 void supervisor_process_gone(struct process *p);
 
 /* startup.c */
+/* Start the config process. */
 void startup_begin(struct supervisor *s);
+/* It died, as `how` says. Before anything serves that may be the end of us. */
 void startup_process_failed(struct process *p, const char *how);
 void startup_served_if_ready(struct supervisor *s);	/* when all are up for the first time: open the doors */
 
@@ -72,11 +78,13 @@ void supervisor_stop(struct supervisor *s, int status);
 /* The same after a line that says why, status 1. */
 void supervisor_give_up(struct supervisor *s, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* Close the listeners of clients, have workers send theirs away, then end. */
 void supervisor_lame_duck(struct supervisor *s);
 /* A process has ended or drained: is it time for the next step? */
 void shutdown_continue(struct supervisor *s);
 
 /* signals.c */
+/* Handle our signals in the loop, until signals_stop(). */
 void signals_start(struct supervisor *s);
 void signals_stop(struct supervisor *s);
 #endif

@@ -160,23 +160,13 @@ client_account(struct client *c)
 
 /* ---- life */
 
-/* One cid more for the next `closed`. */
+/* One cid more for `closed`, which is said at the end of the turn or when they are many. */
 static void
 closed_note(struct worker *w, uint64_t cid)
 {
-	uint32_t	 room;
-	void		*p;
-
-	if (w->nclosed == w->closed_room) {
-		room = w->closed_room == 0 ? 64 : 2 * w->closed_room;
-		if ((p = reallocarray(w->closed, room, sizeof(*w->closed))) == NULL) {
-			log_limited(LOG_ERROR, "memory", "no memory to report a closed connection");
-			return;
-		}
-		w->closed = p;
-		w->closed_room = room;
-	}
 	w->closed[w->nclosed++] = cid;
+	if (!closed_has_room(w))
+		closed_tell(w);
 }
 
 static void
@@ -220,19 +210,24 @@ client_alloc(struct worker *w, const struct msg_connection *m, int fd)
 	return c;
 }
 
-void
+int
 client_new(struct worker *w, const struct msg_connection *m, int fd)
 {
-	struct client	*c = client_alloc(w, m, fd);
+	struct client	*c;
 
+	if (w->nclosed == CLOSED_MOST) {
+		close(fd);
+		return -EPROTO;
+	}
 	w->taken = m->cid;
-	if (c == NULL) {
+	if ((c = client_alloc(w, m, fd)) == NULL) {
 		closed_note(w, m->cid);
 		close(fd);
-		return;
+		return 0;
 	}
 	client_move(c, &w->fresh);
 	client_debug(c, "Client connection created");
+	return 0;
 }
 
 void
@@ -572,10 +567,12 @@ client_reap(struct client *c, unsigned most)
 	n = client_drop(c, most);
 	if (c->first != 0)
 		return n;
-	if (c->io.fd == -1)
+	if (c->io.fd != -1)
+		deadline_begin(&w->lingering, c);
+	else if (closed_has_room(w))
 		client_forget(c);
 	else
-		deadline_begin(&w->lingering, c);
+		client_move(c, &w->ended);
 	return n;
 }
 

@@ -103,8 +103,11 @@ struct client {
 	TAILQ_ENTRY(client)	 entry, writing;
 };
 
-/* `connection` came: everything but the first byte to it. fd is consumed. */
-void client_new(struct worker *w, const struct msg_connection *m, int fd);
+/*
+ * `connection` came: everything but the first byte to it. fd is consumed.
+ * 0; -EPROTO: it is one more than the supervisor may pass before `taken`.
+ */
+int client_new(struct worker *w, const struct msg_connection *m, int fd);
 
 /* `taken` was said: INFO, and it may speak. */
 void client_open(struct client *c);
@@ -149,6 +152,7 @@ void client_describe(struct client *c, const struct nats_connect *connect);
 /* Its counters into the tables. */
 void client_account(struct client *c);
 
+/* Its record in the tables, of which we are the only writer. */
 struct connection_record *client_record(const struct client *c);
 
 /* Take the closing ones a step further; true: there is more to do at once. */
@@ -160,6 +164,7 @@ void client_hang_up(struct client *c);
 /* All of them, at once: the process ends. */
 void clients_free(struct worker *w);
 
+/* "Client Closed" and so on; static. */
 const char *close_reason_text(enum close_reason reason);
 
 #endif

@@ -169,13 +169,15 @@ input_take(struct client *c, size_t n)
 	struct incoming	*in = c->incoming;
 	size_t		 missing = (size_t)in->line.size + 2 - in->filled;
 
-	if (n < missing) {
-		in->filled += n;
-		session_look_incoming(c);
-		return 0;
-	}
+	if (n < missing)
+		missing = n;
 	in->filled += missing;
-	session_incoming(c);
+	if (in->filled < (size_t)in->line.size + 2)
+		session_look_incoming(c);
+	else
+		session_incoming(c);
+	if (c->allowance != 0)
+		slow_allowance(c, missing);
 	return n - missing;
 }
 

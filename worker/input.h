@@ -35,6 +35,7 @@ bool input_expect(struct client *c, const struct nats_line *l, struct bytes text
 
 /* Forget what came in. */
 void input_free(struct client *c);
+/* The same of a large message alone (c->incoming): its block is given back. */
 void input_forget_message(struct client *c);
 
 /* 0 or -ENOMEM. */

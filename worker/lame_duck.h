@@ -11,5 +11,6 @@ int lame_duck_begin(struct worker *w);
 
 /* At the end of a turn: `drained` when the last client is gone. */
 void lame_duck_look(struct worker *w);
+/* Stop what lame_duck_begin() started, if anything. */
 void lame_duck_free(struct worker *w);
 #endif

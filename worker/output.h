@@ -38,7 +38,9 @@ struct output {
 	uint8_t		 class;		/* of the next chunk: grows with what one flush carries */
 };
 
+/* No chunks yet. */
 void output_pool_init(struct output_pool *pool);
+/* Free those that nobody uses; queues give theirs back first, by output_clear(). */
 void output_pool_free(struct output_pool *pool);
 
 /* Give back what nobody needed since the last call. True: there is more to give back later. */
@@ -78,6 +80,8 @@ bool output_reference(struct output_pool *pool, struct output *out, struct block
  */
 int output_send(struct output_pool *pool, struct output *out, int fd, size_t *sent);
 
+/* How many pieces are in the queue; walks it. */
 unsigned output_pieces(const struct output *out);
+/* Drop what waits: chunks go to the pool, references are given back. `messages` and `sent` stay. */
 void output_clear(struct output_pool *pool, struct output *out);
 #endif

@@ -143,7 +143,6 @@ segments_compact(struct worker *w, const struct msg_segments *m, const int *fds)
 	tables_copy(w, &tables);
 	tables_use(w, &tables);
 	if ((rc = broker_compact(w->broker, &partition, &tables, subscription_moved)) != 0) {
-		log_warn("compaction failed: %s", strerror(-rc));
 		tables_use(w, &old);
 		segment_unmap(&partition);
 		segment_unmap(&tables);
@@ -156,17 +155,43 @@ segments_compact(struct worker *w, const struct msg_segments *m, const int *fds)
 	return 0;
 }
 
+/* Everything stays where it is, for now: it is as much worth it as it was. */
+static void
+compaction_put_off(struct worker *w)
+{
+	w->compacting = false;
+	w->removals = true;
+	ev_timer_stop(w->loop, &w->compact_pause);
+	ev_timer_set(&w->compact_pause, COMPACTION_PAUSE, 0);
+	ev_timer_start(w->loop, &w->compact_pause);
+}
+
 static int
 segments_receive(struct worker *w, const struct msg_segments *m, const int *fds)
 {
 	struct msg	 sealed = { .type = MSG_sealed, .u.sealed.generation = m->generation };
+	struct msg	 failed = { .type = MSG_compaction_failed,
+	    .u.compaction_failed.generation = m->generation };
 	bool		 first = w->broker == NULL;
 	int		 rc;
 
 	rc = first ? segments_first(w, m, fds) : segments_compact(w, m, fds);
-	if (rc != 0)
-		return first ? rc : 0;	/* not sealed: the supervisor keeps the old ones */
-	return worker_send(w, &sealed);
+	if (rc == 0)
+		return worker_send(w, &sealed);
+	if (first || rc == -EPROTO)
+		return rc;
+	log_limited(LOG_WARN, "compactions", "compaction failed: %s", strerror(-rc));
+	compaction_put_off(w);
+	return worker_send(w, &failed);
+}
+
+static int
+compaction_refused_receive(struct worker *w)
+{
+	if (!w->compacting || w->old_partition.base != NULL)
+		return -EPROTO;
+	compaction_put_off(w);
+	return 0;
 }
 
 static int
@@ -185,12 +210,15 @@ compaction_look(struct worker *w)
 {
 	const struct msg	m = { .type = MSG_compact };
 
-	if (w->compacting || !w->removals || w->child->supervisor.state != MSG_READY)
+	if (w->compacting || !w->removals || ev_is_active(&w->compact_pause) ||
+	    w->child->supervisor.state != MSG_READY)
 		return;
 	w->removals = false;
-	w->compacting = broker_wants_compaction(w->broker);
-	if (w->compacting)
-		worker_send(w, &m);
+	if (!broker_wants_compaction(w->broker))
+		return;
+	w->compacting = true;
+	if (worker_tell(w, &m) != 0)
+		compaction_put_off(w);
 }
 
 /* ---- peers */
@@ -324,6 +352,8 @@ peers_receive(struct worker *w, const struct msg *m, const int *fds)
 		return partition_receive(w, &m->u.partition, fds);
 	case MSG_compacted:
 		return compacted_receive(w, &m->u.compacted);
+	case MSG_compaction_refused:
+		return compaction_refused_receive(w);
 	default:
 		return -EPROTO;
 	}

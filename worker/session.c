@@ -5,6 +5,7 @@
 #include <string.h>
 #include "common/log.h"
 #include "nats/connect.h"
+#include "nats/info.h"
 #include "nats/parser.h"
 #include "nats/subject.h"
 #include "worker/input.h"
@@ -455,6 +456,13 @@ session_connect(struct client *c, const struct nats_line *l, struct bytes text)
 /* ---- all lines but PUB and HPUB */
 
 static void
+session_info(struct client *c, const struct nats_line *l)
+{
+	if (nats_info_check(l->json) != 0)
+		session_malformed(c, "INFO is not the JSON object that it has to be");
+}
+
+static void
 session_ping(struct client *c)
 {
 	client_say(c, BYTES("PONG\r\n"));
@@ -489,6 +497,9 @@ session_line(struct client *c, const struct nats_line *l, struct bytes text)
 	case NATS_PONG:
 		ping_answered(c);
 		break;
+	case NATS_INFO:
+		session_info(c, l);
+		break;
 	case NATS_ERR:
 		client_error(c, "Client Error");
 		client_close(c, CLOSE_PARSE);
@@ -505,7 +516,7 @@ session_line(struct client *c, const struct nats_line *l, struct bytes text)
 		session_malformed(c, l->why);
 		break;
 	case NATS_MORE: case NATS_PUB: case NATS_HPUB:	/* not here */
-	case NATS_OK: case NATS_INFO:			/* ignored */
+	case NATS_OK:					/* ignored */
 		break;
 	}
 }

@@ -28,6 +28,8 @@ struct subscription *sid_for_subject(struct client *c, struct bytes subject);
 /* Compaction: a subscription of c has a new number; called in the order of the old. */
 void sid_moved(struct client *c, uint32_t from, uint32_t to);
 
+/* Free the table of c, whose subscriptions are gone. */
 void sids_forget(struct client *c);
+/* Free the long sids of all. */
 void sids_free(struct worker *w);
 #endif

@@ -30,6 +30,7 @@ void trace_line(const struct client *c, const struct nats_line *l, struct bytes 
 
 /* What a message says, as much as the settings want of it. header: bytes of its headers, 0 none. */
 void trace_payload(const struct client *c, const char *direction, uint32_t header, struct bytes body);
+/* A message that goes to c: its line, then its body. */
 void trace_delivery(const struct client *c, struct bytes subject, struct bytes sid,
     struct bytes reply, uint32_t header, struct bytes body);
 

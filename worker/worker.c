@@ -15,15 +15,22 @@
 #include "worker/worker.h"
 
 #define DRAIN_BUDGET	(256u << 10)	/* bytes taken from each lane in one turn */
-#define CIDS_A_MESSAGE	1024u		/* messages.def: closed */
+
+int
+worker_tell(struct worker *w, const struct msg *m)
+{
+	int	 rc = channel_send(&w->child->supervisor, m, NULL);
+
+	if (rc == 0 || rc == -EPIPE)
+		return 0;
+	log_limited(LOG_WARN, "messages to the supervisor", "%s: %s", msg_name(m->type), strerror(-rc));
+	return rc;
+}
 
 int
 worker_send(struct worker *w, const struct msg *m)
 {
-	int	 rc = channel_send(&w->child->supervisor, m, NULL);
-
-	if (rc != 0 && rc != -EPIPE)
-		log_limited(LOG_WARN, "messages to the supervisor", "%s: %s", msg_name(m->type), strerror(-rc));
+	(void)worker_tell(w, m);
 	return 0;
 }
 
@@ -53,8 +60,7 @@ worker_receive(struct channel *ch, const struct msg *m, const int *fds)
 			close(fds[0]);
 			return w->stopping ? 0 : -EPROTO;
 		}
-		client_new(w, &m->u.connection, fds[0]);
-		return 0;
+		return client_new(w, &m->u.connection, fds[0]);
 	case MSG_close_clients:
 		clients_refuse(w, &m->u.close_clients.cids, (enum refusal)m->u.close_clients.reason);
 		return 0;
@@ -84,16 +90,17 @@ touched_flush(struct worker *w)
 
 /*
  * `taken` follows INFO: should we die between the two, the supervisor sees that
- * bytes were written; should we die before INFO, another worker says it.
+ * bytes were written; should we die before INFO, another worker says it. While
+ * many are not said to be `closed`, it waits too, so that no more come.
  */
 static void
 taken_tell(struct worker *w)
 {
 	struct msg	 m = { .type = MSG_taken, .u.taken.cid = w->taken };
 
-	if (w->taken == 0)
+	if (w->taken == 0 || !closed_has_room(w) || worker_tell(w, &m) != 0)
 		return;
-	worker_send(w, &m);
+	w->told = w->taken;
 	w->taken = 0;
 }
 
@@ -106,23 +113,36 @@ fresh_open(struct worker *w)
 		client_open(c);
 }
 
-static void
+/* The noted cids for which `taken` was said go to the front: the supervisor knows no others. How many. */
+static uint32_t
+closed_known(struct worker *w)
+{
+	uint32_t	 n = 0;
+	uint64_t	 cid;
+
+	for (uint32_t i = 0; i < w->nclosed; i++) {
+		if ((cid = w->closed[i]) > w->told)
+			continue;
+		w->closed[i] = w->closed[n];
+		w->closed[n++] = cid;
+	}
+	return n;
+}
+
+void
 closed_tell(struct worker *w)
 {
 	struct msg	 m = { .type = MSG_closed };
-	uint32_t	 n;
+	uint32_t	 n = closed_known(w);
+	struct client	*c;
 
-	for (uint32_t i = 0; i < w->nclosed; i += n) {
-		n = w->nclosed - i < CIDS_A_MESSAGE ? w->nclosed - i : CIDS_A_MESSAGE;
-		m.u.closed.cids = (struct numbers){ .count = n, .own = w->closed + i };
-		worker_send(w, &m);
-	}
-	w->nclosed = 0;
-	if (w->closed_room > CIDS_A_MESSAGE) {
-		free(w->closed);
-		w->closed = NULL;
-		w->closed_room = 0;
-	}
+	m.u.closed.cids = (struct numbers){ .count = n, .own = w->closed };
+	if (n == 0 || worker_tell(w, &m) != 0)
+		return;
+	w->nclosed -= n;
+	memmove(w->closed, w->closed + n, w->nclosed * sizeof(*w->closed));
+	while ((c = TAILQ_FIRST(&w->ended)) != NULL)
+		client_move(c, &w->closing);
 }
 
 static void
@@ -171,6 +191,8 @@ lane_timeout_set(struct worker *w)
 {
 	double	 seconds = broker_timeout(w->broker);
 
+	if ((w->taken != 0 || w->nclosed > 0) && (seconds <= 0 || seconds > WORKER_AGAIN))
+		seconds = WORKER_AGAIN;
 	ev_timer_stop(w->loop, &w->lane_timeout);
 	if (seconds > 0) {
 		ev_timer_set(&w->lane_timeout, seconds, 0);
@@ -245,7 +267,7 @@ keep_turning(struct ev_loop *loop, ev_idle *i, int events)
 }
 
 static void
-lane_timeout(struct ev_loop *loop, ev_timer *t, int events)
+turn_is_enough(struct ev_loop *loop, ev_timer *t, int events)
 {
 	/* the turn itself is what was waited for */
 }
@@ -331,10 +353,11 @@ watchers_init(struct worker *w)
 	w->turn_begin.data = w;
 	ev_check_start(w->loop, &w->turn_begin);
 	ev_idle_init(&w->busy, keep_turning);
-	ev_timer_init(&w->lane_timeout, lane_timeout, 0, 0);
+	ev_timer_init(&w->lane_timeout, turn_is_enough, 0, 0);
 	ev_timer_init(&w->trim, trim, WORKER_TRIM, WORKER_TRIM);
 	w->trim.data = w;
 	ev_timer_init(&w->last_moment, last_moment, 0, 0);
+	ev_timer_init(&w->compact_pause, turn_is_enough, 0, 0);
 	deadlines_init(&w->writing, w->loop, w->settings->write_deadline, true, slow_write_over);
 	deadlines_init(&w->paced, w->loop, SLOW_PACE, false, slow_pace_over);
 	deadlines_init(&w->settling, w->loop, SLOW_SETTLE, false, slow_settle_over);
@@ -354,6 +377,7 @@ worker_init(struct worker *w, struct child *child)
 	TAILQ_INIT(&w->dropping);
 	TAILQ_INIT(&w->yielding);
 	TAILQ_INIT(&w->closing);
+	TAILQ_INIT(&w->ended);
 	RB_INIT(&w->long_sids);
 	output_pool_init(&w->pool);
 	if ((rc = input_init(w)) != 0 || (rc = advertised_read(&w->advertised, w->settings)) != 0)
@@ -376,6 +400,7 @@ watchers_stop(struct worker *w)
 	ev_idle_stop(w->loop, &w->busy);
 	ev_timer_stop(w->loop, &w->lane_timeout);
 	ev_timer_stop(w->loop, &w->last_moment);
+	ev_timer_stop(w->loop, &w->compact_pause);
 	ev_timer_stop(w->loop, &w->trim);
 	deadlines_stop(&w->writing);
 	deadlines_stop(&w->paced);
@@ -394,7 +419,6 @@ worker_free(struct worker *w)
 	output_pool_free(&w->pool);
 	free(w->clients);
 	free(w->free_slots);
-	free(w->closed);
 	free(w->advertised.host);
 	free(w->next_advertised.host);
 	free(w->buffer);

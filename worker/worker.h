@@ -15,6 +15,7 @@
 
 #define WORKER_READ	(128u << 10)	/* most that one read takes */
 #define WORKER_EARLY	(256u << 10)	/* pending bytes that are written out within a turn */
+#define CLOSED_MOST	1024u		/* cids of one `closed`, messages.def */
 
 struct long_sid;
 RB_HEAD(long_sids, long_sid);
@@ -34,12 +35,13 @@ struct worker {
 	/* what we share with the other participants */
 	struct broker		*broker;	/* NULL until `segments` came */
 	struct segment		 directory, partition, tables;
-	struct segment		 old_partition, old_tables;	/* while a compaction is under way */
+	struct segment		 old_partition;	/* while a compaction is under way */
 	struct tables_head	*head;
 	struct connection_record *records;
 	uint8_t			 secret[INDEX_SECRET];
 	uint64_t		 generation;
 	bool			 compacting;	/* asked for, or under way */
+	ev_timer		 compact_pause;	/* since it failed: not asked for while this runs */
 	bool			 removals;	/* subscriptions went since that was considered */
 	int			 wakes;		/* epoll of the peers' eventfds */
 	struct wake { uint64_t incarnation; int fd; } wake[PARTICIPANTS];	/* 0: none */
@@ -56,9 +58,10 @@ struct worker {
 	/* this turn of the loop */
 	struct client		*touched, *heavy;
 	struct client_list	 fresh, blocked, dropping, yielding, closing;
-	uint64_t		 taken;		/* highest cid to say `taken` for; 0: none */
-	uint64_t		*closed;	/* cids to say `closed` for */
-	uint32_t		 nclosed, closed_room;
+	struct client_list	 ended;		/* only `closed` is to be said for them, and cannot be now */
+	uint64_t		 taken, told;	/* highest cid to say `taken` for (0: none), and said */
+	uint64_t		 closed[CLOSED_MOST];	/* cids to say `closed` for */
+	uint32_t		 nclosed;
 	bool			 more;		/* lanes have more to drain */
 	bool			 unblocked;	/* a full lane has space */
 	bool			 caught_up;	/* a slow client came below three quarters */
@@ -86,9 +89,11 @@ struct worker {
 
 #define WORKER_TRIM		1.0	/* seconds after which memory that nobody needed is given back */
 #define WORKER_LAST_MOMENT	0.1	/* seconds for what waits, at the end */
+#define WORKER_AGAIN		0.1	/* seconds until the supervisor is told what could not be sent */
 
 /* Everything that is needed before the sandbox. 0 or -errno. */
 int worker_init(struct worker *w, struct child *child);
+/* Close all clients and free everything but w and its child. */
 void worker_free(struct worker *w);
 
 /* A message from the supervisor. */
@@ -115,9 +120,30 @@ client_touch(struct client *c)
 	c->worker->touched = c;
 }
 
-/* Tell the supervisor. What it is too slow to take is logged, and its own loss: always 0. */
+/*
+ * Tell the supervisor. What cannot be sent is logged. 0, also where the
+ * supervisor is gone; -ENOBUFS, -ENOMEM: it was not told.
+ */
+int worker_tell(struct worker *w, const struct msg *m);
+/* The same where nothing can be done about it: always 0. */
 int worker_send(struct worker *w, const struct msg *m);
 
+/* Say `closed` for those noted that were `taken`. What cannot be sent stays noted. */
+void closed_tell(struct worker *w);
+
+/*
+ * May another be noted for `closed`? The other half of the list is for
+ * connections that there was no memory for, which cannot wait: they are few,
+ * since `taken` is not said meanwhile.
+ */
+static inline bool
+closed_has_room(const struct worker *w)
+{
+	return w->nclosed < CLOSED_MOST / 2;
+}
+
+/* Since 1970, as of this turn of the loop. */
 uint64_t worker_microseconds(const struct worker *w);
+/* "$G" or "$SYS"; static. */
 const char *account_name(uint32_t account);
 #endif

@@ -1,6 +1,7 @@
 #include <sys/socket.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -28,6 +29,101 @@ struct request {
 	char			*body;
 	size_t			 len, room;
 };
+
+/* A connection and how long it may go on as it does. */
+struct place {
+	TAILQ_ENTRY(place)	 next;
+	struct places		*list;		/* sending or taking */
+	struct MHD_Connection	*connection;
+	ev_tstamp		 until;
+};
+
+/* -- places */
+
+static ev_tstamp
+places_next(const struct places *all, ev_tstamp next)
+{
+	const struct place *first = TAILQ_FIRST(all);
+
+	return first != NULL && first->until < next ? first->until : next;
+}
+
+static void
+hurry_start(struct http *h)
+{
+	const ev_tstamp	never = INFINITY;
+	ev_tstamp	next, left;
+
+	ev_timer_stop(h->loop, &h->hurry);
+	next = places_next(&h->taking, places_next(&h->sending, never));
+	if (next == never)
+		return;
+	left = next - ev_now(h->loop);
+	ev_timer_set(&h->hurry, left > 0 ? left : 0, 0);
+	ev_timer_start(h->loop, &h->hurry);
+}
+
+/* From now on it has `seconds`, as all others on that list. */
+static void
+place_move(struct http *h, struct place *p, struct places *to, double seconds)
+{
+	if (p->list != NULL)
+		TAILQ_REMOVE(p->list, p, next);
+	p->list = to;
+	p->until = ev_now(h->loop) + seconds;
+	TAILQ_INSERT_TAIL(to, p, next);
+	if (!ev_is_active(&h->hurry))
+		hurry_start(h);
+}
+
+static struct place *
+place_of(struct MHD_Connection *c)
+{
+	return MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+}
+
+/* The library closes it when it looks next. */
+static void
+connection_cut(struct MHD_Connection *c)
+{
+	shutdown(MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd,
+	    SHUT_RDWR);
+}
+
+static void
+places_cut(struct http *h, struct places *all)
+{
+	struct place *p;
+
+	while ((p = TAILQ_FIRST(all)) != NULL && p->until <= ev_now(h->loop)) {
+		TAILQ_REMOVE(all, p, next);
+		p->list = NULL;
+		connection_cut(p->connection);
+	}
+}
+
+static void
+place_notify(void *cls, struct MHD_Connection *c, void **context,
+    enum MHD_ConnectionNotificationCode what)
+{
+	struct http	*h = cls;
+	struct place	*p = *context;
+
+	if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+		p = *context = calloc(1, sizeof(*p));
+		if (p == NULL) {
+			connection_cut(c);
+			return;
+		}
+		p->connection = c;
+		place_move(h, p, &h->sending, HTTP_SEND);
+	} else if (p != NULL) {
+		if (p->list != NULL)
+			TAILQ_REMOVE(p->list, p, next);
+		free(p);
+		*context = NULL;
+	}
+}
 
 /* -- answering */
 
@@ -161,9 +257,12 @@ request_end(void *cls, struct MHD_Connection *connection, void **context,
     enum MHD_RequestTerminationCode how)
 {
 	struct request	*r = *context;
+	struct place	*p = place_of(connection);
 
 	if (r == NULL)
 		return;
+	if (p != NULL && p->list != NULL)
+		place_move(r->http, p, &r->http->sending, HTTP_SEND);
 	if (r->state == REQUEST_WAITING)
 		TAILQ_REMOVE(&r->http->waiting, r, next);
 	free(r->path);
@@ -179,8 +278,9 @@ request_handle(void *cls, struct MHD_Connection *connection, const char *url,
     void **context)
 {
 	struct request	*r = *context;
+	struct place	*p = place_of(connection);
 
-	if (r == NULL)
+	if (r == NULL || p == NULL)
 		return MHD_NO;		/* there was no memory for it */
 	switch (r->state) {
 	case REQUEST_NEW:
@@ -193,6 +293,8 @@ request_handle(void *cls, struct MHD_Connection *connection, const char *url,
 			*upload_size = 0;
 			return MHD_YES;
 		}
+		if (p->list == &r->http->sending)
+			place_move(r->http, p, &r->http->taking, HTTP_TAKE);
 		if (strcmp(url, "/") == 0)
 			return answer_page(connection, &page_index);
 		return request_wait(r, url);
@@ -245,6 +347,17 @@ patience_over(struct ev_loop *loop, ev_timer *w, int revents)
 	patience_start(h);
 }
 
+static void
+hurry_over(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct http	*h = w->data;
+
+	places_cut(h, &h->sending);
+	places_cut(h, &h->taking);
+	http_run(h);
+	hurry_start(h);
+}
+
 /* -- */
 
 int
@@ -254,11 +367,14 @@ http_start(struct http *h, struct ev_loop *loop, http_ask *ask, void *owner)
 
 	*h = (struct http){ .loop = loop, .ask = ask, .owner = owner };
 	TAILQ_INIT(&h->waiting);
+	TAILQ_INIT(&h->sending);
+	TAILQ_INIT(&h->taking);
+	ev_timer_init(&h->hurry, hurry_over, 0, 0);
 	h->daemon = MHD_start_daemon(
 	    MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME,
 	    0, NULL, NULL, request_handle, h,
 	    MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS,
-	    MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTP_IDLE,
+	    MHD_OPTION_NOTIFY_CONNECTION, place_notify, h,
 	    MHD_OPTION_URI_LOG_CALLBACK, request_begin, h,
 	    MHD_OPTION_NOTIFY_COMPLETED, request_end, h,
 	    MHD_OPTION_END);
@@ -272,7 +388,7 @@ http_start(struct http *h, struct ev_loop *loop, http_ask *ask, void *owner)
 	ev_io_init(&h->readable, daemon_readable, info->epoll_fd, EV_READ);
 	ev_timer_init(&h->timeout, daemon_timeout, 0, 0);
 	ev_timer_init(&h->patience, patience_over, 0, 0);
-	h->readable.data = h->timeout.data = h->patience.data = h;
+	h->readable.data = h->timeout.data = h->patience.data = h->hurry.data = h;
 	ev_io_start(loop, &h->readable);
 	return 0;
 }
@@ -284,6 +400,7 @@ http_stop(struct http *h)
 	ev_io_stop(h->loop, &h->readable);
 	ev_timer_stop(h->loop, &h->timeout);
 	MHD_stop_daemon(h->daemon);
+	ev_timer_stop(h->loop, &h->hurry);	/* what closed may have started it */
 }
 
 int

@@ -4,6 +4,8 @@
  * HTTP by libmicrohttpd, without a listening socket and without threads: the
  * event loop watches its epoll descriptor and its nearest timeout. A request
  * waits, suspended, until whoever was asked has answered or HTTP_PATIENCE is over.
+ * A place is held for a bounded time, however the client spreads its bytes: the
+ * library's own timeout counts from the last byte, so it is not used.
  */
 #include <ev.h>
 #include <stdint.h>
@@ -11,7 +13,8 @@
 #include "common/bytes.h"
 
 #define HTTP_CONNECTIONS	512	/* at the same time; more are closed */
-#define HTTP_IDLE		30	/* seconds after which a silent connection is closed */
+#define HTTP_SEND		10.0	/* seconds from connecting, or the last answer, to a whole request */
+#define HTTP_TAKE		30.0	/* seconds from there until its answer is taken */
 #define HTTP_PATIENCE		5.0	/* seconds a report may take */
 #define HTTP_PATH_MAX		256	/* bytes; what report_wanted carries */
 #define HTTP_QUERY_MAX		4096
@@ -19,7 +22,9 @@
 
 struct http;
 struct request;
+struct place;
 TAILQ_HEAD(requests, request);
+TAILQ_HEAD(places, place);
 
 /*
  * Ask for a report; its pieces come back by http_report() with this number.
@@ -33,7 +38,9 @@ struct http {
 	ev_io			 readable;
 	ev_timer		 timeout;	/* libmicrohttpd's */
 	ev_timer		 patience;	/* of the request that waits longest */
+	ev_timer		 hurry;		/* of the place that is over next */
 	struct requests		 waiting;	/* in the order they came */
+	struct places		 sending, taking;	/* connections, in the order their time is over */
 	uint64_t		 last_number;
 	http_ask		*ask;
 	void			*owner;
@@ -41,6 +48,7 @@ struct http {
 
 /* Makes the descriptors it will use: before the sandbox. 0 or -ENOMEM. */
 int http_start(struct http *h, struct ev_loop *loop, http_ask *ask, void *owner);
+/* Close all connections and free what http_start() made. */
 void http_stop(struct http *h);
 
 /*

@@ -39,9 +39,13 @@ receive_system(struct channel *ch, const struct msg *m, const int *fds)
 static void
 broken_system(struct channel *ch, int error, const char *why)
 {
+	struct monitor		*m = ch->owner;
+	const struct msg	 lost = { .type = MSG_system_lost };
+
 	if (error != 0)
 		log_warn("system's channel closed: %s (%s)", why == NULL ? "" : why, strerror(-error));
 	/* What waits is asked of the next one, or hears 503 when HTTP_PATIENCE is over. */
+	(void)channel_send(&m->child.supervisor, &lost, NULL);
 }
 
 static void

@@ -14,7 +14,9 @@ struct usage {
 	double			 seen;		/* monotonic seconds at the last usage_percent() */
 };
 
+/* Of no process yet. */
 void usage_init(struct usage *u);
+/* Close what usage_add() was given. */
 void usage_free(struct usage *u);
 
 /* One more process. fd is consumed, also on error. 0, -ENOMEM, or -ENOSPC: more than USAGE_MAX. */

@@ -33,7 +33,9 @@ int view_directory(struct view *v, int fd);
 int view_tables(struct view *v, unsigned slot, uint64_t incarnation, int fd);
 /* That worker is gone; another incarnation in its slot stays. */
 void view_tables_gone(struct view *v, unsigned slot, uint64_t incarnation);
+/* Unmap everything. */
 void view_free(struct view *v);
 
+/* The sum of what all show now, with what the departed left in the directory. */
 void view_totals(const struct view *v, struct totals *t);
 #endif

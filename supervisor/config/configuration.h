@@ -17,6 +17,7 @@ struct configuration {
 
 /* path: of the file, for messages; the caller's. There are no other files. 0 or -ENOMEM. */
 int configuration_init(struct configuration *c, struct bytes path);
+/* Free the settings. */
 void configuration_free(struct configuration *c);
 
 /* Apply a file's text, which is changed. 0 or -ENOMEM, -EIO, or what the source answered. */

@@ -16,13 +16,15 @@ struct config_lexer {
 	struct config_errors	*errors;
 };
 
-/* file: its number among those of errors. */
+/* Begin with text[0..len), which stays the caller's and is changed. file: its number among those of errors. */
 void lexer_init(struct config_lexer *lx, char *text, size_t len, uint32_t file,
     struct config_errors *errors);
 
 /* The next character, or -1 at the end. */
 int lexer_peek(const struct config_lexer *lx);
+/* Over one character; at the end nothing happens. */
 void lexer_next(struct config_lexer *lx);
+/* Where the next character stands. */
 struct config_position lexer_position(const struct config_lexer *lx);
 
 void lexer_skip_blanks(struct config_lexer *lx);	/* spaces and tabs */

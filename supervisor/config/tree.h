@@ -91,6 +91,7 @@ struct config_errors {
 	bool		 strict;	/* what is only a warning is an error */
 };
 
+/* None yet. path: kept by the caller. */
 void config_errors_init(struct config_errors *e, struct bytes path);
 void config_errors_free(struct config_errors *e);
 

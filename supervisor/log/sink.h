@@ -48,6 +48,7 @@ struct sink {
 
 /* 0 or -ENOMEM. Writes to standard error until sink_use_...(). */
 int sink_init(struct sink *sink);
+/* Write what is there, close its descriptor. */
 void sink_free(struct sink *sink);
 
 /* Take over how lines look and how large a file becomes; what waits stays as it is. */
@@ -63,6 +64,7 @@ void sink_settle(struct sink *sink);
 void sink_use_syslog(struct sink *sink, int fd, enum syslog_kind kind, struct bytes host,
     struct bytes tag);
 
+/* Add a line, formatted; it is written when the buffer is full or by sink_flush(). */
 void sink_line(struct sink *sink, const struct line *line);
 
 /* Write what is there. */

@@ -21,5 +21,6 @@ int source_add(struct sources *all, struct ev_loop *loop, struct sink *sink, int
 
 /* Take what has come in, however much it is; for the end. */
 void sources_drain(struct sources *all);
+/* Close all channels; what was not taken is lost. */
 void sources_free(struct sources *all);
 #endif

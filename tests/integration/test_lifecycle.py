@@ -55,6 +55,15 @@ def test_a_missing_configuration_file_is_named():
     assert done.returncode == 1 and "/does/not/exist.conf" in done.stderr
 
 
+def test_a_configuration_file_is_a_regular_file(tmp_path):
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    for path in (pipe, link, tmp_path, "/dev/null"):
+        done = program("-c", str(path))
+        assert done.returncode == 1 and f"{path}: not a regular file" in done.stderr
+
+
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_it_ends_in_order_within_a_second(start, how):
     server = start(args=["-P", "pid"], config="")

@@ -1,5 +1,9 @@
 """HTTP monitoring as far as launchers and nats-top need it."""
+import ctypes
+import http.client
 import json
+import os
+import signal
 import socket
 import subprocess
 import tempfile
@@ -96,6 +100,7 @@ def test_methods_other_than_get(monitored):
 
 
 def test_garbage_on_the_monitoring_port_costs_only_its_sender(monitored):
+    before = monitored.children("monitor")
     for data in (b"\0" * 1000, b"GET / HTTP/9.9\r\n\r\n", b"GET " + b"a" * 100000, b"POST /varz HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n"):
         s = socket.create_connection(("127.0.0.1", monitored.http_port()))
         s.settimeout(harness.LIMIT)
@@ -108,11 +113,75 @@ def test_garbage_on_the_monitoring_port_costs_only_its_sender(monitored):
             pass
         s.close()
     assert get(monitored, "/healthz")[0] == 200
+    assert monitored.children("monitor") == before
+
+
+def dribble(sock, begun):
+    """A byte of a request now and then until we are cut off; seconds since `begun`."""
+    sock.settimeout(0.5)
+    for byte in b"GET /varz HTTP/1.1\r\nX: " + b"x" * 100:
+        try:
+            sock.sendall(bytes([byte]))
+            if not sock.recv(65536):
+                break
+        except socket.timeout:
+            continue
+        except ConnectionError:
+            break
+    else:
+        pytest.fail("never cut off")
+    return time.monotonic() - begun
+
+
+def answered(sock):
+    """One whole answer on a connection that stays open."""
+    sock.settimeout(harness.LIMIT)
+    sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+    got = b""
+    while b'"status"' not in got:
+        piece = sock.recv(65536)
+        assert piece, got
+        got += piece
+
+
+def test_a_request_that_does_not_end_is_cut_off(monitored):
+    begun = time.monotonic()
+    with socket.create_connection(("127.0.0.1", monitored.http_port())) as sock:
+        assert 9 < dribble(sock, begun) < 20
+
+
+def test_the_time_for_a_request_begins_with_the_last_answer(monitored):
+    with socket.create_connection(("127.0.0.1", monitored.http_port())) as sock:
+        for _ in range(3):
+            answered(sock)
+        begun = time.monotonic()
+        assert 9 < dribble(sock, begun) < 20
+
+
+def test_places_come_free_again(monitored):
+    """512 that never finish their request keep others out for ten seconds, not for ever."""
+    begun = time.monotonic()
+    held = [socket.create_connection(("127.0.0.1", monitored.http_port())) for _ in range(512)]
+
+    def served():
+        for sock in held:
+            try:
+                sock.send(b"G")
+            except ConnectionError:
+                pass
+        try:
+            return get(monitored, "/healthz")[0] == 200
+        except (OSError, http.client.HTTPException):
+            return False
+
+    assert not served()
+    harness.until(served, "there are places again", limit=30)
+    assert time.monotonic() - begun > 9
+    for sock in held:
+        sock.close()
 
 
 def test_monitor_and_system_are_replaced(monitored):
-    import os
-    import signal
     for name in ("monitor", "system"):
         (victim,) = monitored.children(name)
         os.kill(victim, signal.SIGKILL)
@@ -124,3 +193,38 @@ def test_monitor_and_system_are_replaced(monitored):
             except OSError:
                 return False
         harness.until(answers, "varz answers again")
+
+
+def sockets(pid):
+    """Its descriptors that are sockets, by their inode."""
+    links = {n: os.readlink(f"/proc/{pid}/fd/{n}") for n in os.listdir(f"/proc/{pid}/fd")}
+    return {link: int(n) for n, link in links.items() if link.startswith("socket:")}
+
+
+def shut(pid, fd):
+    """Shut a socket of another process down, which it sees as its peer's end."""
+    with os.fdopen(os.pidfd_open(pid), "rb", buffering=0) as process:
+        copy = ctypes.CDLL(None, use_errno=True).syscall(438, process.fileno(), fd, 0)  # pidfd_getfd
+    if copy == -1:
+        pytest.skip(f"pidfd_getfd: {os.strerror(ctypes.get_errno())}")
+    with socket.socket(fileno=copy) as s:
+        s.shutdown(socket.SHUT_RDWR)
+
+
+def test_monitor_and_system_meet_again(monitored):
+    """Their channel breaks while both live: they are given another, and nobody hears of it."""
+    (monitor,), (system,) = monitored.children("monitor"), monitored.children("system")
+    try:
+        before = sockets(monitor)
+    except PermissionError:
+        pytest.skip("only root looks into the processes of the server")
+    assert get(monitored, "/varz")[0] == 200
+    os.kill(system, signal.SIGKILL)
+    assert get(monitored, "/varz")[0] == 200    # waits for the new one
+    (channel,) = harness.until(lambda: len(new := sockets(monitor).keys() - before.keys()) == 1 and new,
+                               "it has one new channel")
+    (system,) = monitored.children("system")
+    shut(monitor, sockets(monitor)[channel])
+    for _ in range(3):
+        assert get(monitored, "/varz")[0] == 200
+    assert list(monitored.children("monitor")) == [monitor] and list(monitored.children("system")) == [system]

@@ -31,8 +31,13 @@ def test_every_child_is_filtered_and_gains_no_privileges(full):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="uids are changed by root only")
-def test_every_child_has_a_uid_of_its_own(full):
-    uids = {}
+def test_every_child_has_a_uid_of_its_own(start):
+    before, uids = os.getgroups(), {}
+    os.setgroups([4, 20])                           # it must not keep those it was started with
+    try:
+        full = start(args=["-m", "-1"])
+    finally:
+        os.setgroups(before)
     for pid, name in full.children().items():
         ids = set(status(pid)["Uid"].split())
         assert len(ids) == 1 and "0" not in ids, name

@@ -1,7 +1,10 @@
 """Slow consumers: one that is stopped is cut alone, one that is merely slower is not cut."""
+import json
+import re
 import socket
 import threading
 import time
+import urllib.request
 
 import pytest
 
@@ -57,6 +60,8 @@ def test_a_stopped_subscriber_is_cut_alone(start, workers):
     assert b"-ERR" not in rest
     line = [x for x in server.log().splitlines() if "Slow Consumer" in x][0]
     assert "127.0.0.1:" in line and '"s"' in line
+    pending = int(re.search(r"(\d+) bytes pending", line)[1])
+    assert 4194304 < pending < 4194304 + 2 * FRAME, "at the first message too many"
 
 
 def test_the_write_deadline_cuts_a_stopped_subscriber(start):
@@ -92,19 +97,32 @@ def test_one_that_is_alive_but_slow_is_not_cut(start, workers):
     assert "Slow Consumer" not in server.log()
 
 
+def stalled(server):
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.http_port()}/varz", timeout=harness.LIMIT) as r:
+        return json.load(r)["stalled_clients"]
+
+
 def test_a_slow_publisher_of_others_is_not_paced(start):
     """Only those who feed the slow one wait for it."""
-    server = start(config="debug: true\nmax_pending: 8MB\n")
+    server = start(config="debug: true\nmax_pending: 8MB\n", args=["-m", "-1"])
     slow, feeder, other = server.clients_on_different_workers(3)
     subscribed(slow)
     friend = server.client()
+    others = []
+    while server.worker_of(friend) != server.worker_of(slow):   # one lane for all that is told
+        others.append(friend)
+        friend = server.client()
     friend.send("SUB t 1\r\n")
     friend.ping()
     stop = threading.Event()
+    took = []
 
     def feed():
-        while not stop.is_set():
-            feeder.send(PUB * 50)
+        try:
+            while not stop.is_set():
+                feeder.send(PUB * 50)
+        except OSError:
+            pass
 
     def drain():
         try:
@@ -118,15 +136,19 @@ def test_a_slow_publisher_of_others_is_not_paced(start):
     for t in threads:
         t.start()
     try:
+        harness.until(lambda: stalled(server) > 0, "the feeder is paced")
         for _ in range(200):
-            other.send("PUB t 1\r\nx\r\n")
+            began = time.monotonic()
+            other.send(b"PUB t 20000\r\n" + b"x" * 20000 + b"\r\n")   # more than one may send between pauses
             friend.message()
+            took.append(time.monotonic() - began)
     finally:
         stop.set()
         slow.close()
         feeder.close()
         for t in threads:
             t.join()
+    assert sorted(took)[20] < 0.005, "one that is paced waits 10 ms before each"
 
 
 def test_no_fast_producer_stall_drops_for_the_slow_one_only(start):
@@ -136,13 +158,13 @@ def test_no_fast_producer_stall_drops_for_the_slow_one_only(start):
     subscribed(slow)
     subscribed(good)
     count = 20000
-    done = []
+    done, sips = [], []
     stop = threading.Event()
 
     def sip():
         while not stop.is_set():
             try:
-                slow.sock.recv(4096)
+                sips.append(len(slow.sock.recv(4096)))
             except OSError:
                 return
             time.sleep(0.002)
@@ -155,6 +177,14 @@ def test_no_fast_producer_stall_drops_for_the_slow_one_only(start):
     publisher.ping()
     threads[0].join(harness.LIMIT)
     stop.set()
-    slow.close()
     threads[1].join()
     assert done == [True]
+    assert "Slow Consumer" not in server.log()
+    slow.send("PING\r\n")
+    got, tail = sum(sips), b""
+    while b"PONG\r\n" not in tail:
+        data = slow.sock.recv(1 << 18)
+        assert data, "it is cut"
+        got += len(data)
+        tail = tail[-5:] + data
+    assert got < count * FRAME // 2, "most was dropped"

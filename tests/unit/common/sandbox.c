@@ -38,6 +38,7 @@
 static const struct sandbox_profile *const profiles[] = {
 	&sandbox_config, &sandbox_log, &sandbox_worker, &sandbox_system, &sandbox_monitor,
 };
+static const char *const names[] = { "config", "log", "worker", "system", "monitor" };
 #define PROFILES	(int)(sizeof(profiles) / sizeof(profiles[0]))
 
 /* What the sandboxed process has. */
@@ -188,6 +189,7 @@ START_TEST(what_is_forbidden_fails)
 {
 	const int			 which = _i % ATTEMPTS;
 	const struct sandbox_profile	*profile = profiles[_i / ATTEMPTS % PROFILES];
+	const char			*name = names[_i / ATTEMPTS % PROFILES];
 	const bool			 root = _i / ATTEMPTS / PROFILES == 0;
 	char				 named[64];
 	struct inmate			 in;
@@ -200,16 +202,16 @@ START_TEST(what_is_forbidden_fails)
 	status = inmate_end(&in);
 	if (attempts[which].call == NULL) {
 		ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%s in %s: %x\n%s",
-		    attempts[which].what, profile->program, status, in.lines);
+		    attempts[which].what, name, status, in.lines);
 		return;
 	}
 	ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS, "%s in %s: %x\n%s",
-	    attempts[which].what, profile->program, status, in.lines);
+	    attempts[which].what, name, status, in.lines);
 	if (attempts[which].call[0] == '\0')
 		return;
 	snprintf(named, sizeof(named), "(%s) is not allowed: ended", attempts[which].call);
 	ck_assert_msg(strstr(in.lines, named) != NULL, "%s in %s: %s", attempts[which].what,
-	    profile->program, in.lines);
+	    name, in.lines);
 }
 END_TEST
 
@@ -289,6 +291,7 @@ use_nothing(void)
 START_TEST(what_is_needed_works)
 {
 	const struct sandbox_profile	*profile = profiles[_i % PROFILES];
+	const char			*name = names[_i % PROFILES];
 	const bool			 root = _i / PROFILES == 0;
 	struct inmate			 in;
 	int				 status;
@@ -298,7 +301,7 @@ START_TEST(what_is_needed_works)
 	things_open();
 	inmate_start(&in, profile, SANDBOX_ON, root, use_descriptors);
 	status = inmate_end(&in);
-	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%s: %x\n%s", profile->program,
+	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%s: %x\n%s", name,
 	    status, in.lines);
 	ck_assert(strstr(in.lines, "still logging 7") != NULL);
 	if (root)
@@ -308,19 +311,19 @@ START_TEST(what_is_needed_works)
 
 	inmate_start(&in, profile, SANDBOX_ON, root, use_memfd);
 	status = inmate_end(&in);
-	ck_assert_msg(WIFEXITED(status) == profile->memfds, "%s: %x\n%s", profile->program, status, in.lines);
+	ck_assert_msg(WIFEXITED(status) == profile->memfds, "%s: %x\n%s", name, status, in.lines);
 	if (profile->memfds)
 		ck_assert_int_eq(WEXITSTATUS(status), 0);
 
 	inmate_start(&in, profile, SANDBOX_ON, root, use_sockets);
 	status = inmate_end(&in);
-	ck_assert_msg(WIFEXITED(status) == profile->sockets, "%s: %x\n%s", profile->program, status, in.lines);
+	ck_assert_msg(WIFEXITED(status) == profile->sockets, "%s: %x\n%s", name, status, in.lines);
 	if (profile->sockets)
 		ck_assert_int_eq(WEXITSTATUS(status), 0);
 
 	inmate_start(&in, profile, SANDBOX_ON, root, use_abort);
 	status = inmate_end(&in);
-	ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT, "%s: %x\n%s", profile->program,
+	ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT, "%s: %x\n%s", name,
 	    status, in.lines);
 }
 END_TEST

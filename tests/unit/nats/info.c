@@ -1,4 +1,5 @@
 #include <check.h>
+#include <errno.h>
 #include <stdlib.h>
 #include "nats/info.h"
 
@@ -76,6 +77,39 @@ START_TEST(any_name_makes_one_line)
 }
 END_TEST
 
+/* What the real server (2.15.2) says of an INFO that a client sends. */
+static const struct { const char *json; int rc; } cases[] = {
+	{ "{}", 0 }, { "null", 0 }, { " { } ", 0 }, { "{\"x\":[1,{\"port\":\"y\"}]}", 0 },
+	{ "{\"port\":null,\"import\":null,\"connect_urls\":null,\"headers\":null}", 0 },
+	{ "{\"server_id\":\"\\ud800\",\"x\":\"\xff\"}", 0 },
+	{ "{\"connect_urls\":[\"a\",null]}", 0 },
+	{ "{\"import\":{\"allow\":[\"a\"],\"deny\":null,\"x\":1}}", 0 },
+	{ "{\"proto\":9223372036854775807,\"port\":-9223372036854775808}", 0 },
+	{ "{\"max_payload\":2147483647}", 0 }, { "{\"max_payload\":-2147483648}", 0 },
+	{ "{\"client_id\":18446744073709551615}", 0 }, { "{\"gossip_mode\":255}", 0 },
+	{ "{\"gateway_cmd_payload\":\"aGk=\"}", 0 }, { "{\"gateway_cmd_payload\":[0,null,255]}", 0 },
+	{ "{\"port\":1,\"x\":99999999999999999999}", 0 },
+
+	{ "", -EBADMSG }, { "x", -EBADMSG }, { "[]", -EBADMSG }, { "3", -EBADMSG },
+	{ "\"x\"", -EBADMSG }, { "{\"x\":1", -EBADMSG }, { "{} {}", -EBADMSG },
+	{ "{\"server_id\":1}", -EBADMSG }, { "{\"SERVER_id\":1}", -EBADMSG },
+	{ "{\"headers\":1}", -EBADMSG }, { "{\"headers\":\"true\"}", -EBADMSG },
+	{ "{\"port\":\"1\"}", -EBADMSG }, { "{\"port\":1.0}", -EBADMSG }, { "{\"port\":1e3}", -EBADMSG },
+	{ "{\"proto\":99999999999999999999}", -EBADMSG },
+	{ "{\"max_payload\":2147483648}", -EBADMSG }, { "{\"max_payload\":-2147483649}", -EBADMSG },
+	{ "{\"client_id\":-1}", -EBADMSG }, { "{\"client_id\":99999999999999999999}", -EBADMSG },
+	{ "{\"gossip_mode\":256}", -EBADMSG }, { "{\"gossip_mode\":-1}", -EBADMSG },
+	{ "{\"connect_urls\":\"a\"}", -EBADMSG }, { "{\"connect_urls\":[1]}", -EBADMSG },
+	{ "{\"import\":[]}", -EBADMSG }, { "{\"export\":{\"deny\":[1]}}", -EBADMSG },
+	{ "{\"gateway_cmd_payload\":1}", -EBADMSG }, { "{\"gateway_cmd_payload\":[256]}", -EBADMSG },
+};
+
+START_TEST(a_clients_info_is_judged_as_the_real_server_does)
+{
+	ck_assert_msg(nats_info_check(bytes_of(cases[_i].json)) == cases[_i].rc, "%s", cases[_i].json);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -88,6 +122,8 @@ main(void)
 	tcase_add_test(c, all_keys_stand_in_the_real_servers_order);
 	tcase_add_test(c, empty_is_as_absent);
 	tcase_add_test(c, any_name_makes_one_line);
+	tcase_add_loop_test(c, a_clients_info_is_judged_as_the_real_server_does, 0,
+	    (int)(sizeof(cases) / sizeof(cases[0])));
 	suite_add_tcase(s, c);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);

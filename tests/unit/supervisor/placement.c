@@ -189,6 +189,31 @@ START_TEST(an_address_is_one_in_both_families)
 }
 END_TEST
 
+/* One host has a /64 of IPv6 for itself, but one address of IPv4. */
+START_TEST(sources_are_what_a_host_cannot_change)
+{
+	static const struct { const char *first, *second; bool same; } cases[] = {
+		{ "2001:db8::1", "2001:db8::2", true },
+		{ "2001:db8::1", "2001:db8::ffff:ffff:ffff:ffff", true },
+		{ "2001:db8::1", "2001:db8:0:1::1", false },
+		{ "2001:db8::1", "2001:db9::1", false },
+		{ "::1", "::2", true },
+		{ "10.1.2.3", "10.1.2.4", false },
+		{ "::ffff:10.1.2.3", "::ffff:10.1.2.4", false },
+		{ "::ffff:10.1.2.3", "10.1.2.3", true },
+		{ "::ffff:10.1.2.3", "::1", false },
+	};
+	struct sockaddr_storage first = peer_of(cases[_i].first), second = peer_of(cases[_i].second);
+	struct addresses all;
+	struct address *a, *b;
+
+	addresses_init(&all);
+	ck_assert_int_eq(address_enter(&all, &first, 1, &a), 0);
+	ck_assert_int_eq(address_enter(&all, &second, 1, &b), cases[_i].same ? -EDQUOT : 0);
+	addresses_free(&all);
+}
+END_TEST
+
 /* ---- placement */
 
 static bool
@@ -315,6 +340,7 @@ main(void)
 	tcase_add_test(c, a_sample_is_random_and_taken_once);
 	tcase_add_test(c, a_connection_costs_less_than_64_bytes);
 	tcase_add_test(c, an_address_is_one_in_both_families);
+	tcase_add_loop_test(c, sources_are_what_a_host_cannot_change, 0, 9);
 	tcase_add_test(c, the_least_loaded_in_turn);
 	tcase_add_test(c, a_worker_keeps_descriptors_for_itself);
 	tcase_add_test(c, the_dead_are_replaced_at_once_until_it_is_too_often);

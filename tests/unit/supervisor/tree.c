@@ -3,6 +3,7 @@
  * runs the supervisor, and the supervisor runs it under the names of the
  * others. The server's name says how they are to behave.
  */
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -38,6 +39,10 @@ static struct child fake;
 static struct sink fake_sink;
 static struct sources fake_sources;
 static unsigned fake_peers;		/* that have joined */
+static unsigned fake_refusals;		/* of compactions */
+static bool fake_failed;		/* so did a compaction */
+static struct channel fake_other = { .fd = -1 };	/* between system and monitor */
+static ev_timer fake_later;
 
 static bool
 behaves(const char *how)
@@ -153,6 +158,12 @@ worker_segments(const struct msg *m, const int *fds)
 		SAY(sealed, .generation = m->u.segments.generation);
 		return;
 	}
+	if (behaves("compacts-badly") && m->u.segments.generation > 0 && !fake_failed) {
+		fake_failed = true;
+		SAY(compaction_failed, .generation = m->u.segments.generation);
+		SAY(compact, .end_ = 0);
+		return;
+	}
 	segment_map_own(&partition, fds[1], INDEX_SIZE);
 	segment_map_own(&tables, fds[2], TABLES_SIZE);
 	h = tables_head(tables.base);
@@ -204,8 +215,33 @@ worker_joined(const struct msg *m, const int *fds)
 	if (fake.slot == 0 && behaves("complains-always"))
 		SAY(complaint, .peer = peer, .incarnation = incarnation, .hung = 1,
 		    .what = BYTES("full"));
-	if (misbehaves("compacts") && fake_peers == WORKERS - 1)
+	if (misbehaves("fails-to-compact-nothing"))
+		SAY(compaction_failed, .generation = 1);
+	if (fake_peers == WORKERS - 1 && (misbehaves("compacts") || misbehaves("compacts-badly") ||
+	    misbehaves("compacts-always") || misbehaves("compacts-twice")))
 		SAY(compact, .end_ = 0);
+	if (fake_peers == WORKERS - 1 && misbehaves("compacts-twice"))
+		SAY(compact, .end_ = 0);
+}
+
+static void
+worker_compacts(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	SAY(compact, .end_ = 0);
+}
+
+/* Some ask at once, very often; then all wait a little. */
+static void
+worker_refused(void)
+{
+	if (++fake_refusals < 1000) {
+		SAY(compact, .end_ = 0);
+		return;
+	}
+	if (fake_refusals == 1000)
+		log_info("refused a thousand times");
+	ev_timer_init(&fake_later, worker_compacts, 0.1, 0);
+	ev_timer_start(fake.loop, &fake_later);
 }
 
 static void
@@ -248,6 +284,11 @@ worker_receive(struct channel *ch, const struct msg *m, const int *fds)
 		break;
 	case MSG_compacted:
 		log_info("compacted to generation %d", (int)m->u.compacted.generation);
+		if (behaves("compacts-always"))
+			SAY(compact, .end_ = 0);
+		break;
+	case MSG_compaction_refused:
+		worker_refused();
 		break;
 	case MSG_connection:
 		worker_connection(m, fds);
@@ -260,6 +301,19 @@ worker_receive(struct channel *ch, const struct msg *m, const int *fds)
 		break;
 	}
 	return 0;
+}
+
+/* Twice is no more than once. */
+static void
+system_lost(struct channel *ch, int error, const char *why)
+{
+	SAY(system_lost, .end_ = 0);
+	SAY(system_lost, .end_ = 0);
+}
+
+static void
+monitor_lost(struct channel *ch, int error, const char *why)
+{
 }
 
 static int
@@ -283,6 +337,19 @@ other_receive(struct channel *ch, const struct msg *m, const int *fds)
 		    (unsigned long long)atomic_load(&d->departed.in_msgs),
 		    (unsigned long long)atomic_load(&d->replaced),
 		    (unsigned long long)atomic_load(&d->participants[ACCOUNT_GLOBAL]));
+		return 0;
+	}
+	if (m->type == MSG_system_channel) {
+		channel_close(&fake_other);
+		channel_open(&fake_other, fake.loop, fds[0], ROLE_MONITOR, ROLE_SYSTEM,
+		    other_receive, system_lost, NULL);
+		log_info("monitor has a system");
+		return 0;
+	}
+	if (m->type == MSG_monitor_channel && !behaves("loses-monitor")) {
+		channel_close(&fake_other);
+		channel_open(&fake_other, fake.loop, fds[0], ROLE_SYSTEM, ROLE_MONITOR,
+		    other_receive, monitor_lost, NULL);
 		return 0;
 	}
 	for (i = 0; i < msg_descriptors(m->type); i++)
@@ -448,6 +515,17 @@ err_await(const char *what)
 	ck_assert_msg(err_count(what) > 0, "no \"%s\" in:\n%s", what, err_tail());
 }
 
+/* Wait until there are n such lines. */
+static void
+err_await_more(const char *what, int n)
+{
+	double until = now() + 20;
+
+	while (err_count(what) < n && now() < until)
+		nap();
+	ck_assert_msg(err_count(what) >= n, "not %d times \"%s\" in:\n%s", n, what, err_tail());
+}
+
 static void
 server_start(const char *name)
 {
@@ -594,6 +672,8 @@ static const struct { const char *how, *line; } liars[] = {
 	{ "closes-nothing-given", "what it sent was refused: closed" },
 	{ "complains-about-itself", "what it sent was refused: complaint" },
 	{ "complains-about-nobody", "what it sent was refused: complaint" },
+	{ "compacts-twice", "what it sent was refused: compact" },
+	{ "fails-to-compact-nothing", "what it sent was refused: compaction_failed" },
 };
 
 START_TEST(a_liar_is_replaced)
@@ -716,6 +796,43 @@ START_TEST(compaction_goes_round)
 }
 END_TEST
 
+/* It is forgotten on both sides, and the next one goes round. */
+START_TEST(a_compaction_that_fails_is_not_the_last)
+{
+	server_serves("compacts-badly");
+	err_await("refused a thousand times");
+	err_await("compacted to generation 1");
+	server_stop();
+	ck_assert_int_eq(err_count("[ERR]"), 0);
+}
+END_TEST
+
+/* However often a worker asks, the supervisor gives, and writes, little; and gives again when it can. */
+START_TEST(without_descriptors_compaction_waits)
+{
+	const char *failure = "no segments to compact worker 0 into: Too many open files";
+	struct rlimit limit, none;
+	int before;
+	double begun;
+
+	server_serves("compacts-always");
+	err_await_more("compacted to generation", 2);
+	ck_assert_int_eq(prlimit(server, RLIMIT_NOFILE, NULL, &limit), 0);
+	none = limit;
+	none.rlim_cur = 3;
+	ck_assert_int_eq(prlimit(server, RLIMIT_NOFILE, &none, NULL), 0);
+	err_await(failure);
+	begun = now();
+	err_await_more(failure, 3);
+	ck_assert_double_gt(now() - begun, 1);
+	ck_assert_int_eq(prlimit(server, RLIMIT_NOFILE, &limit, NULL), 0);
+	before = err_count("compacted to generation");
+	err_await_more("compacted to generation", before + 2);
+	server_stop();
+	ck_assert_int_eq(err_count("[ERR]"), 0);
+}
+END_TEST
+
 /* The pid of the newest process of this name, once it is ready, by its lines in the debug log. */
 static pid_t
 child_pid(const char *what)
@@ -733,6 +850,39 @@ child_pid(const char *what)
 	err_await(ready);
 	return pid;
 }
+
+/* Both get a new channel, but not in a loop. */
+START_TEST(monitor_and_system_meet_again)
+{
+	double begun;
+
+	server_serves("loses-monitor");
+	err_await("monitor has a system");
+	begun = now();
+	err_await_more("monitor has a system", 5);
+	ck_assert_double_gt(now() - begun, 1);
+	kill(child_pid("system 0"), SIGKILL);
+	err_await("was ended by signal 9");
+	err_await_more("monitor has a system", err_count("monitor has a system") + 2);
+	server_stop();
+	ck_assert_int_eq(err_count("[ERR]"), 1);
+}
+END_TEST
+
+/* One that nobody breaks is left alone, also when one of both is new. */
+START_TEST(monitor_and_system_that_have_met_stay_together)
+{
+	server_serves("good");
+	err_await("monitor has a system");
+	kill(child_pid("system 0"), SIGKILL);
+	err_await("was ended by signal 9");
+	err_await_more("monitor has a system", 2);
+	nanosleep(&(struct timespec){ .tv_sec = 1 }, NULL);	/* longer than a pause */
+	ck_assert_int_eq(err_count("monitor has a system"), 2);
+	server_stop();
+	ck_assert_int_eq(err_count("[ERR]"), 1);
+}
+END_TEST
 
 START_TEST(a_dead_workers_counters_are_kept_as_far_as_they_are_plausible)
 {
@@ -1086,6 +1236,10 @@ tree_suite(void)
 	tcase_add_test(c, a_complaint_replaces_the_accused);
 	tcase_add_test(c, who_complains_about_everybody_is_replaced);
 	tcase_add_test(c, compaction_goes_round);
+	tcase_add_test(c, a_compaction_that_fails_is_not_the_last);
+	tcase_add_test(c, without_descriptors_compaction_waits);
+	tcase_add_test(c, monitor_and_system_meet_again);
+	tcase_add_test(c, monitor_and_system_that_have_met_stay_together);
 	tcase_add_loop_test(c, a_dead_workers_counters_are_kept_as_far_as_they_are_plausible, 0, 2);
 	tcase_add_loop_test(c, a_stopped_child_is_replaced_one_that_goes_on_is_not, 0, 3);
 	tcase_add_test(c, no_line_is_lost_with_the_log);

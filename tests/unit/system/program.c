@@ -18,10 +18,13 @@ static struct segment	 directory, tables;
 static int		 listener, directory_fd, tables_fd;
 static uint64_t		 cid;
 
+static unsigned		 losses;	/* monitor's, of its channel to system */
+
 static int
 receive(struct channel *ch, const struct msg *m, const int *fds)
 {
-	return 0;	/* `ready` */
+	losses += m->type == MSG_system_lost;
+	return 0;	/* else `ready` */
 }
 
 /* -- supervisor */
@@ -50,8 +53,8 @@ introduce(void)
 	int	ends[2];
 
 	ck_assert_int_eq(channel_pair(ends), 0);
-	say(&systemd, (struct msg){ .type = MSG_monitor_channel }, ends[0]);
 	say(&monitor, (struct msg){ .type = MSG_system_channel }, ends[1]);
+	say(&systemd, (struct msg){ .type = MSG_monitor_channel }, ends[0]);
 	close(ends[0]);
 	close(ends[1]);
 }
@@ -349,6 +352,29 @@ START_TEST(without_system_503)
 }
 END_TEST
 
+/* Their channel breaks and both live: monitor says so, and goes on with the next one. */
+START_TEST(a_channel_that_broke_is_missed)
+{
+	int	ends[2], fd = http_connect();
+
+	http_ask_for("GET /varz HTTP/1.1\r\nHost: x\r\n\r\n", &a);
+	ck_assert_int_eq(a.status, 200);
+	losses = 0;
+	ck_assert_int_eq(channel_pair(ends), 0);
+	say(&systemd, (struct msg){ .type = MSG_monitor_channel }, ends[0]);	/* drops the old one */
+	close(ends[0]);
+	close(ends[1]);
+	while (losses == 0)
+		ev_run(loop, EVRUN_ONCE);
+	http_say(fd, "GET /varz HTTP/1.1\r\nHost: x\r\n\r\n");
+	introduce();
+	http_read(fd, &a, false);
+	ck_assert_int_eq(a.status, 200);
+	ck_assert_uint_eq(losses, 1);
+	close(fd);
+}
+END_TEST
+
 /* The test plays system: it is silent, it says impossible things, it goes away. */
 START_TEST(system_may_be_slow_or_broken)
 {
@@ -456,6 +482,7 @@ main(void)
 	tcase_add_loop_test(whole, answers, 0, (int)(sizeof(requests) / sizeof(requests[0])));
 	tcase_add_test(whole, varz_is_whole_and_current);
 	tcase_add_test(whole, head_has_no_body);
+	tcase_add_test(whole, a_channel_that_broke_is_missed);
 	tcase_add_test(whole, pipelined_and_split_at_every_byte);
 	tcase_add_test(whole, hostile_clients_cost_nobody_else);
 	tcase_add_test(whole, connections_are_limited);

@@ -6,6 +6,7 @@
 #include <time.h>
 #include "tests/unit/worker/rig.h"
 #include "worker/input.h"
+#include "worker/peers.h"
 #include "worker/slow.h"
 
 #define C	"CONNECT {\"verbose\":false,\"pedantic\":false,\"protocol\":1,\"name\":\"n\",\"lang\":\"c\",\"version\":\"1\"}\r\n"
@@ -55,6 +56,13 @@ wait_closed(unsigned n)
 		rig_wait(&rig);
 }
 
+static void
+turn_often(void)
+{
+	for (int i = 0; i < 10; i++)
+		rig_turn(&rig);
+}
+
 /* The supervisor keeps its copy until `taken`, which says that the client was answered. */
 START_TEST(a_client_is_answered_before_it_is_said_to_be_taken)
 {
@@ -79,6 +87,67 @@ START_TEST(a_client_is_answered_before_it_is_said_to_be_taken)
 	wait_closed((unsigned)rig.cid);
 	ck_assert_uint_eq(rig.w.open, 0);
 	ck_assert_uint_eq(atomic_load(&rig.w.head->connections), 0);
+}
+END_TEST
+
+/* The supervisor cannot be told anything, or can again. */
+static void
+supervisor_deaf(bool deaf)
+{
+	rig.child.supervisor.queued = deaf ? CHANNEL_QUEUE + 1 : 0;
+}
+
+START_TEST(every_end_is_told_though_late)
+{
+	enum { MANY = CLOSED_MOST };
+	int	 fds[MANY];
+
+	rig_start(&rig);
+	for (int i = 0; i < MANY; i++)
+		fds[i] = rig_connect(&rig, REFUSE_NOTHING);
+	supervisor_deaf(true);
+	for (int i = 0; i < MANY; i++)
+		close(fds[i]);
+	while (rig.w.nclosed < CLOSED_MOST / 2 || !TAILQ_EMPTY(&rig.w.closing))
+		rig_wait(&rig);
+	rig_turn(&rig);
+	ck_assert_uint_eq(rig.closed, 0);
+	ck_assert_uint_eq(rig.w.open, MANY - CLOSED_MOST / 2);
+	ck_assert(!ev_is_active(&rig.w.busy));	/* it waits for that without turning */
+	supervisor_deaf(false);
+	wait_closed(MANY);
+	ck_assert_uint_eq(rig.closed, MANY);
+	ck_assert_uint_eq(rig.w.open, 0);
+}
+END_TEST
+
+/* Those that there is no room for are told when the supervisor knows them: rig_receive() looks. */
+START_TEST(who_cannot_be_served_is_told_to_be_closed)
+{
+	struct msg_connection	 m = { .host = BYTES("127.0.0.1"), .port = 1 };
+	int			 fds[2];
+
+	rig_start(&rig);
+	rig.w.top = TABLES_CONNECTIONS;
+	supervisor_deaf(true);
+	for (m.cid = 1; m.cid <= CLOSED_MOST; m.cid++) {
+		ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+		ck_assert_int_eq(client_new(&rig.w, &m, fds[1]), 0);
+		ck_assert_int_eq(read(fds[0], got, 1), 0);
+		close(fds[0]);
+		if (m.cid == 64) {	/* all that may come before `taken` */
+			turn_often();
+			supervisor_deaf(false);
+			while (rig.closed < 64)
+				rig_wait(&rig);
+		}
+	}
+	turn_often();		/* more than may come at once: nothing is said of those not `taken` */
+	ck_assert_uint_eq(rig.closed, 64);
+	while (rig.w.nclosed < CLOSED_MOST)
+		ck_assert_int_eq(client_new(&rig.w, &m, dup(STDIN_FILENO)), 0);
+	ck_assert_int_eq(client_new(&rig.w, &m, dup(STDIN_FILENO)), -EPROTO);
+	rig.w.top = 0;
 }
 END_TEST
 
@@ -312,6 +381,36 @@ START_TEST(a_pause_is_kept_for_later)
 	while (c->stop != CLIENT_READS)
 		rig_wait(&rig);
 	ck_assert_uint_eq(c->flags & CLIENT_PACE, 0);
+	close(fd);
+}
+END_TEST
+
+/* Also of a message so large that it is read into its own memory. */
+START_TEST(what_a_paced_one_may_send_is_counted)
+{
+	static char	 text[1 << 18] = "PUB a 1000000\r\n";
+	struct client	*c;
+	size_t		 before;
+	int		 fd;
+
+	rig_start(&rig);
+	fd = subscriber("");
+	c = client_of(1);
+	rig_say(&rig, fd, text);
+	rig_write(&rig, fd, text, 1 << 17);
+	while (c->incoming == NULL)
+		rig_turn(&rig);
+	turn_often();
+	worker_pace(&rig.w, c->slot, c->cid);
+	ck_assert_int_eq(c->stop, CLIENT_PACED);
+	c->settle_until = ev_now(rig.child.loop) + 100;
+	ck_assert_int_gt(write(fd, text, 1 << 17), 3 * (int)SLOW_ALLOWANCE);
+	for (int i = 0; i < 3; i++) {
+		before = c->incoming->filled;
+		while (c->stop != CLIENT_SETTLES || c->incoming->filled == before)
+			rig_wait(&rig);
+		ck_assert_uint_le(c->incoming->filled - before, SLOW_ALLOWANCE);
+	}
 	close(fd);
 }
 END_TEST
@@ -564,13 +663,13 @@ START_TEST(compaction_moves_all_subscriptions)
 }
 END_TEST
 
-START_TEST(compaction_is_asked_for_once)
+/* Many subscriptions, all but one of which go again. */
+static int
+burst(void)
 {
 	static char	 text[128];
-	int		 fd;
+	int		 fd = subscriber("");
 
-	rig_start(&rig);
-	fd = subscriber("");
 	for (unsigned i = 0; i < 150000; i++) {
 		snprintf(text, sizeof(text), "SUB some.longer.subject.%u %u\r\n", i, i);
 		rig_say(&rig, fd, text);
@@ -581,9 +680,58 @@ START_TEST(compaction_is_asked_for_once)
 	ck_assert(rig_read(&rig, fd, "PONG\r\n", got, sizeof(got)));
 	ck_assert_str_eq(got, "MSG last 1 0\r\n\r\nPONG\r\n");
 	ck_assert_uint_eq(client_of(1)->subscriptions, 1);
-	for (int i = 0; i < 10; i++)
-		rig_turn(&rig);
+	return fd;
+}
+
+START_TEST(compaction_is_asked_for_once)
+{
+	int	 fd;
+
+	rig_start(&rig);
+	fd = burst();
+	turn_often();
 	ck_assert_uint_eq(rig.compact, 1);
+	close(fd);
+}
+END_TEST
+
+/* COMPACTION_PAUSE is over. */
+static void
+pause_ends(void)
+{
+	ck_assert(ev_is_active(&rig.w.compact_pause));
+	ck_assert_double_gt(ev_timer_remaining(rig.child.loop, &rig.w.compact_pause), COMPACTION_PAUSE / 2);
+	ev_timer_stop(rig.child.loop, &rig.w.compact_pause);
+	turn_often();
+}
+
+START_TEST(a_compaction_that_fails_is_asked_for_later)
+{
+	const struct msg	 refused = { .type = MSG_compaction_refused };
+	const struct msg	 compacted = { .type = MSG_compacted, .u.compacted.generation = 1 };
+	int			 fd;
+
+	rig_start(&rig);
+	fd = burst();
+	turn_often();
+	rig_segments_sized(&rig, 4096);
+	ck_assert_uint_eq(rig.failed, 1);
+	turn_often();
+	ck_assert_uint_eq(rig.compact, 1);
+	pause_ends();
+	ck_assert_uint_eq(rig.compact, 2);
+	ck_assert_int_eq(channel_send(&rig.supervisor, &refused, NULL), 0);
+	turn_often();
+	ck_assert_uint_eq(rig.compact, 2);
+	pause_ends();
+	ck_assert_uint_eq(rig.compact, 3);
+	rig_segments(&rig);
+	ck_assert_int_eq(channel_send(&rig.supervisor, &compacted, NULL), 0);
+	turn_often();
+	ck_assert(!rig.w.compacting && !ev_is_active(&rig.w.compact_pause));
+	rig_say(&rig, fd, "PUB last 0\r\n\r\nPING\r\n");
+	ck_assert(rig_read(&rig, fd, "PONG\r\n", got, sizeof(got)));
+	ck_assert_str_eq(got, "MSG last 1 0\r\n\r\nPONG\r\n");
 	close(fd);
 }
 END_TEST
@@ -599,6 +747,8 @@ main(void)
 	tcase_add_checked_fixture(c, setup, teardown);
 	tcase_set_timeout(c, 180);
 	tcase_add_test(c, a_client_is_answered_before_it_is_said_to_be_taken);
+	tcase_add_test(c, every_end_is_told_though_late);
+	tcase_add_test(c, who_cannot_be_served_is_told_to_be_closed);
 	tcase_add_test(c, a_refused_one_gets_info_the_error_and_the_end);
 	tcase_add_test(c, last_words_reach_one_that_still_sends_and_one_that_stopped);
 	tcase_add_test(c, a_stopped_subscriber_is_cut_and_recorded);
@@ -607,6 +757,7 @@ main(void)
 	tcase_add_test(c, a_slow_one_paces_its_publisher_and_is_not_cut);
 	tcase_add_test(c, without_stall_the_slow_one_loses_and_stays);
 	tcase_add_test(c, a_pause_is_kept_for_later);
+	tcase_add_test(c, what_a_paced_one_may_send_is_counted);
 	tcase_add_test(c, a_client_with_very_many_deliveries_lets_others_go_first);
 	tcase_add_test(c, a_silent_client_becomes_stale);
 	tcase_add_test(c, lame_duck_tells_waits_and_closes_all);
@@ -615,6 +766,7 @@ main(void)
 	tcase_add_test(c, sids_are_found_whatever_their_number);
 	tcase_add_test(c, compaction_moves_all_subscriptions);
 	tcase_add_test(c, compaction_is_asked_for_once);
+	tcase_add_test(c, a_compaction_that_fails_is_asked_for_later);
 	suite_add_tcase(s, c);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);

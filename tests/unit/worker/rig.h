@@ -22,7 +22,7 @@ struct rig {
 	struct worker	 w;
 	struct channel	 supervisor;		/* our end */
 	uint64_t	 cid, taken, generation;
-	unsigned	 closed, sealed, drained, compact;
+	unsigned	 closed, sealed, drained, compact, failed;
 	bool		 pings;			/* rig_read() shows the worker's PINGs */
 };
 
@@ -36,6 +36,8 @@ rig_receive(struct channel *ch, const struct msg *m, const int *fds)
 		r->taken = m->u.taken.cid;
 		break;
 	case MSG_closed:
+		for (uint32_t i = 0; i < m->u.closed.cids.count; i++)
+			assert(msg_number(&m->u.closed.cids, i) <= r->taken);	/* else it is nobody's yet */
 		r->closed += m->u.closed.cids.count;
 		break;
 	case MSG_sealed:
@@ -46,6 +48,9 @@ rig_receive(struct channel *ch, const struct msg *m, const int *fds)
 		break;
 	case MSG_compact:
 		r->compact++;
+		break;
+	case MSG_compaction_failed:
+		r->failed++;
 		break;
 	default:
 		break;
@@ -98,21 +103,29 @@ rig_wait(struct rig *r)
 	ev_timer_stop(r->child.loop, &t);
 }
 
+/* New segments, the tables of this size; until the worker has answered. */
 static void
-rig_segments(struct rig *r)
+rig_segments_sized(struct rig *r, size_t tables)
 {
 	static char	 secret[192] = "not so secret";
 	int		 fds[3] = { rig_directory(), segment_create("partition", INDEX_SIZE),
-	    segment_create("tables", TABLES_SIZE) };
+	    segment_create("tables", tables) };
 	struct msg	 m = { .type = MSG_segments, .u.segments = {
-	    .generation = r->generation++, .secret = { secret, sizeof(secret) } } };
-	unsigned	 before = r->sealed;
+	    .generation = r->generation, .secret = { secret, sizeof(secret) } } };
+	unsigned	 before = r->sealed + r->failed;
 
 	assert(channel_send(&r->supervisor, &m, fds) == 0);
 	for (int i = 0; i < 3; i++)
 		close(fds[i]);
-	while (r->sealed == before)
+	while (r->sealed + r->failed == before)
 		rig_turn(r);
+}
+
+static void
+rig_segments(struct rig *r)
+{
+	rig_segments_sized(r, TABLES_SIZE);
+	r->generation++;
 }
 
 /* Settings may be changed between rig_prepare() and rig_start(). */

@@ -91,6 +91,9 @@ static const struct { const char *what, *said, *got; } cases[] = {
 	    "-ERR 'Permissions Violation for Publish to \"_GR_.foo.bar\"'\r\nPONG\r\n" },
 	{ "inbox as reply", C "SUB foo 1\r\nPUB foo _INBOX.x 0\r\n\r\nPING\r\n", "MSG foo 1 _INBOX.x 0\r\n\r\nPONG\r\n" },
 	{ "INFO and +OK are ignored", C "INFO {}\r\n+OK\r\nPING\r\n", "PONG\r\n" },
+	{ "INFO that says nothing", C "INFO null\r\nPING\r\n", "PONG\r\n" },
+	{ "INFO without JSON", C "INFO\r\nPING\r\n", "" },
+	{ "INFO of a wrong kind", C "INFO {\"port\":\"x\"}\r\nPING\r\n", "" },
 	{ "a client says -ERR", C "-ERR 'x'\r\n", "" },
 };
 #define CASES	(int)(sizeof(cases) / sizeof(cases[0]))
