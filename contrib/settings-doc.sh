@@ -86,7 +86,7 @@ The last part may be a pattern of
 the files that match come in the order of their names, and there may be none.
 An included file has its own variables; once it is read, its entries are like any other.
 Files that include themselves, more than 100 levels of files and more than 4096 files are refused,
-as are files above 16 MiB, above 64 MiB in all, and what is not a regular file.
+as are files above 16 MiB, above 64 MiB in all, and an included path that is not a regular file.
 .Bd -literal -offset indent
 LIMIT: 8MB
 max_payload: $LIMIT

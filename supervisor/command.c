@@ -62,12 +62,9 @@ pid_parse(const char *text)
 	return errno != 0 || end == text || *end != '\0' || n <= 0 || n > INT_MAX ? -1 : (pid_t)n;
 }
 
-/*
- * The name of a process that lives, at most 15 characters. A child of a
- * server has one of its own from its first moment. 0 or -errno.
- */
+/* The name of a process that lives, at most 15 characters, and its parent. 0 or -errno. */
 static int
-pid_name(pid_t pid, char *name, size_t size)
+pid_name(pid_t pid, char *name, size_t size, pid_t *parent)
 {
 	char path[64], text[256], *begin, *end;
 	int rc;
@@ -82,7 +79,25 @@ pid_name(pid_t pid, char *name, size_t size)
 		return -ESRCH;
 	*end = '\0';
 	strlcpy(name, begin + 1, size);
+	*parent = (pid_t)strtol(end + 3, NULL, 10);
 	return 0;
+}
+
+/*
+ * Has a the arguments of its parent b? A child of a server has, and its name,
+ * until it has one of its own. (The link to the program is for root's eyes only.)
+ */
+static bool
+pids_are_twins(pid_t a, pid_t b)
+{
+	char path[64], text[2][1024] = { "", "" };
+
+	snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)a);
+	if (file_read(path, text[0], sizeof(text[0])) != 0)
+		return false;
+	snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)b);
+	return file_read(path, text[1], sizeof(text[1])) == 0 &&
+	    memcmp(text[0], text[1], sizeof(text[0])) == 0;
 }
 
 static bool
@@ -101,11 +116,12 @@ name_is_server(const char *name)
 static bool
 pid_matches(const char *entry, const char *begin)
 {
-	pid_t pid = pid_parse(entry);
+	pid_t pid = pid_parse(entry), parent;
 	char name[32];
 
 	return pid != -1 && pid != getpid() && strncmp(entry, begin, strlen(begin)) == 0 &&
-	    pid_name(pid, name, sizeof(name)) == 0 && name_is_server(name);
+	    pid_name(pid, name, sizeof(name), &parent) == 0 && name_is_server(name) &&
+	    !pids_are_twins(pid, parent);
 }
 
 /* All running servers. 0 or -errno. */
@@ -162,7 +178,7 @@ pids_signal(const struct pids *pids, const char *command, int number)
 static const char *
 pids_given(struct pids *pids, const char *which, char *text, size_t size)
 {
-	pid_t pid = pid_parse(which);
+	pid_t pid = pid_parse(which), parent;
 	bool file = pid == -1;
 	char content[64], name[32];
 
@@ -173,7 +189,7 @@ pids_given(struct pids *pids, const char *which, char *text, size_t size)
 		return text;
 	}
 	/* a server that was killed leaves its file, and its number goes to somebody else */
-	if (file && pid_name(pid, name, sizeof(name)) == 0 && !name_is_server(name)) {
+	if (file && pid_name(pid, name, sizeof(name), &parent) == 0 && !name_is_server(name)) {
 		snprintf(text, size, "%s is stale: process %d is %s, not a server", which,
 		    (int)pid, name);
 		return text;

@@ -40,9 +40,12 @@ fail(struct configuring *c, int rc, const char *format, ...)
 	return rc;
 }
 
-/* A regular file, to read. Its descriptor, or -errno with a sentence. */
+/*
+ * A regular file, to read; stream: or a pipe or device, which the config
+ * process waits for and we do not. Its descriptor, or -errno with a sentence.
+ */
 static int
-file_open(struct configuring *c, const char *path)
+file_open(struct configuring *c, const char *path, bool stream)
 {
 	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 	struct stat st;
@@ -52,7 +55,12 @@ file_open(struct configuring *c, const char *path)
 		rc = -errno;
 		return fail(c, rc, "open %s: %s", path, error_text(-rc));
 	}
-	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+	if (fstat(fd, &st) == -1)
+		st.st_mode = 0;
+	if (S_ISREG(st.st_mode))
+		return fd;
+	if (stream && (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode)) &&
+	    fcntl(fd, F_SETFL, O_RDONLY) == 0)
 		return fd;
 	rc = S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
 	close(fd);
@@ -161,7 +169,7 @@ question_open(struct supervisor *s, const char **why)
 
 	*why = c->error;
 	if (path != NULL)
-		c->file = file_open(c, path);
+		c->file = file_open(c, path, true);
 	else if ((c->file = open("/dev/null", O_RDONLY | O_CLOEXEC)) == -1)
 		c->file = fail(c, -errno, "open /dev/null: %s", error_text(errno));
 	rc = c->file;
@@ -266,7 +274,7 @@ file_hand_over(struct process *p, const char *path)
 	struct configuring *c = p->supervisor->configuring;
 	struct msg m = { .type = MSG_included, .u.included = {
 	    .number = c->count, .path = bytes_of(path) } };
-	int fd = file_open(c, path), rc;
+	int fd = file_open(c, path, false), rc;
 
 	if (fd < 0)
 		return fd;

@@ -4,13 +4,13 @@
 #include <netinet/tcp.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "common/log.h"
 #include "supervisor/errors.h"
+#include "supervisor/lookup.h"
 #include "supervisor/supervisor.h"
 
 #define LISTENER_BACKLOG	4096
@@ -64,31 +64,25 @@ listener_is_any(const struct listener *l)
  * IPv4" is all of IPv6 as well, where the host has it.
  */
 static int
-listener_resolve(const struct listener *l, struct sockaddr_storage *addr, socklen_t *len)
+listener_resolve(const struct listener *l, struct lookup *found)
 {
 	struct sockaddr_in6 any = { .sin6_family = AF_INET6, .sin6_port = htons(l->port),
 	    .sin6_addr = IN6ADDR_ANY_INIT };
-	struct addrinfo hints = { .ai_flags = AI_PASSIVE | AI_NUMERICSERV,
-	    .ai_socktype = SOCK_STREAM }, *list, *ai;
+	const struct addrinfo hints = { .ai_flags = AI_PASSIVE | AI_NUMERICSERV,
+	    .ai_socktype = SOCK_STREAM };
 	char port[8];
 	int rc;
 
 	if (listener_is_any(l)) {
-		memcpy(addr, &any, sizeof(any));
-		*len = sizeof(any);
+		memcpy(&found->addr, &any, sizeof(any));
+		found->len = sizeof(any);
 		return 0;
 	}
 	snprintf(port, sizeof(port), "%u", l->port);
-	rc = getaddrinfo(l->host, port, &hints, &list);
+	rc = lookup(found, l->host, port, &hints,
+	    l->supervisor->phase == PHASE_SERVING ? LOOKUP_SERVING : LOOKUP_STARTING);
 	if (rc != 0)
 		return rc == EAI_MEMORY ? -ENOMEM : rc == EAI_SYSTEM ? -errno : -EADDRNOTAVAIL;
-	for (ai = list; ai->ai_next != NULL && ai->ai_family != AF_INET; ai = ai->ai_next)
-		;	/* of several, the first of IPv4 */
-	if (ai->ai_family != AF_INET)
-		ai = list;
-	memcpy(addr, ai->ai_addr, ai->ai_addrlen);
-	*len = ai->ai_addrlen;
-	freeaddrinfo(list);
 	return 0;
 }
 
@@ -148,15 +142,16 @@ listener_bind(struct listener *l, bool share, char *error, size_t size)
 {
 	struct sockaddr_storage addr;
 	const char *step = "lookup";
+	struct lookup found;
 	char text[300];
 	uint16_t port;
 	socklen_t len;
 	int rc;
 
 	listener_text(l, text, sizeof(text));
-	rc = listener_resolve(l, &addr, &len);
+	rc = listener_resolve(l, &found);
 	if (rc == 0)
-		rc = listener_socket(&addr, len, share, &step);
+		rc = listener_socket(&found.addr, found.len, share, &step);
 	if ((rc == -EAFNOSUPPORT || rc == -EADDRNOTAVAIL) && listener_is_any(l))
 		rc = listener_socket_any(l->port, share, &step);
 	if (rc < 0) {

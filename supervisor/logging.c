@@ -9,6 +9,7 @@
 #include "common/loop.h"
 #include "supervisor/errors.h"
 #include "supervisor/logging.h"
+#include "supervisor/lookup.h"
 #include "supervisor/rotation.h"
 #include "supervisor/supervisor.h"
 
@@ -162,13 +163,13 @@ target_same(const struct log_target *a, const struct log_target *b)
 
 /* 0 or -errno with a sentence. */
 static int
-target_open(struct log_target *t, const struct settings *s, char *error, size_t size)
+target_open(struct log_target *t, const struct settings *s, int patience, char *error, size_t size)
 {
 	int rc;
 
 	if (!t->to_syslog)
 		return file_open(t->path, &t->fd, error, size);
-	rc = syslog_find(&t->syslog, s, error, size);
+	rc = syslog_find(&t->syslog, s, patience, error, size);
 	return rc != 0 ? rc : syslog_open(t, error, size);
 }
 
@@ -284,7 +285,7 @@ logging_open(struct supervisor *s, char *error, size_t size)
 	int rc;
 
 	target_name(t, &s->settings);
-	rc = target_open(t, &s->settings, error, size);
+	rc = target_open(t, &s->settings, LOOKUP_STARTING, error, size);
 	if (rc != 0 || !t->to_syslog)
 		return rc;
 	rc = syslog_await(t->fd, START_WAIT);
@@ -474,7 +475,7 @@ logging_reload(struct supervisor *s, const struct settings *next, char *error, s
 		return -ENOMEM;
 	}
 	target_name(t, next);
-	rc = target_same(t, &s->logging.now) ? 0 : target_open(t, next, error, size);
+	rc = target_same(t, &s->logging.now) ? 0 : target_open(t, next, LOOKUP_SERVING, error, size);
 	if (rc != 0 || target_same(t, &s->logging.now))
 		free(t);
 	else

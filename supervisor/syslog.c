@@ -1,6 +1,5 @@
 #include <sys/un.h>
 #include <errno.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -8,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "supervisor/errors.h"
+#include "supervisor/lookup.h"
 #include "supervisor/syslog.h"
 
 #define SYSLOG_PATIENCE	10000	/* milliseconds that sent bytes may stay unanswered */
@@ -49,10 +49,11 @@ host_and_port(const char *text, char *host, size_t size, const char **port)
 }
 
 static int
-inet_find(struct syslog_address *a, const char *where, char *error, size_t size)
+inet_find(struct syslog_address *a, const char *where, int patience, char *error, size_t size)
 {
-	struct addrinfo hints = { .ai_socktype = a->type }, *found;
+	const struct addrinfo hints = { .ai_socktype = a->type };
 	const char *network = a->type == SOCK_DGRAM ? "udp" : "tcp", *port;
+	struct lookup found;
 	char host[256];
 	int rc;
 
@@ -61,15 +62,14 @@ inet_find(struct syslog_address *a, const char *where, char *error, size_t size)
 		    network, where);
 		return -EINVAL;
 	}
-	rc = getaddrinfo(*host == '\0' ? NULL : host, port, &hints, &found);
+	rc = lookup(&found, *host == '\0' ? NULL : host, port, &hints, patience);
 	if (rc != 0) {
 		snprintf(error, size, "error connecting to syslog: \"dial %s: lookup %s: %s\"", network,
 		    host, rc == EAI_NONAME ? "no such host" : gai_strerror(rc));
 		return -EHOSTUNREACH;
 	}
-	memcpy(&a->address, found->ai_addr, found->ai_addrlen);
-	a->len = found->ai_addrlen;
-	freeaddrinfo(found);
+	a->address = found.addr;
+	a->len = found.len;
 	snprintf(a->text, sizeof(a->text), "%s %.280s", network, where);
 	return 0;
 }
@@ -95,7 +95,7 @@ authority(char *out, size_t size, const char *where)
 }
 
 static int
-remote_find(struct syslog_address *a, const char *url, char *error, size_t size)
+remote_find(struct syslog_address *a, const char *url, int patience, char *error, size_t size)
 {
 	const char *where = strstr(url, "://");
 	int scheme = where == NULL ? 0 : (int)(where - url);
@@ -110,20 +110,21 @@ remote_find(struct syslog_address *a, const char *url, char *error, size_t size)
 	if (scheme == 4 && strncasecmp(url, "unix", 4) == 0)
 		return unix_find(a, where, error, size);
 	if (scheme == 3 && strncasecmp(url, "tcp", 3) == 0)
-		return inet_find(a, at, error, size);
+		return inet_find(a, at, patience, error, size);
 	a->type = SOCK_DGRAM;
 	if (scheme == 3 && strncasecmp(url, "udp", 3) == 0)
-		return inet_find(a, at, error, size);
+		return inet_find(a, at, patience, error, size);
 	snprintf(error, size, "error invalid network type: \"%.*s\"", scheme, url);
 	return -EINVAL;
 }
 
 int
-syslog_find(struct syslog_address *a, const struct settings *s, char *error, size_t size)
+syslog_find(struct syslog_address *a, const struct settings *s, int patience, char *error,
+    size_t size)
 {
 	*a = (struct syslog_address){ .remote = false };
 	if (*s->remote_syslog != '\0')
-		return remote_find(a, s->remote_syslog, error, size);
+		return remote_find(a, s->remote_syslog, patience, error, size);
 	return 0;
 }
 

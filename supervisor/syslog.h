@@ -13,8 +13,12 @@ struct syslog_address {
 	char			 host[256];	/* of ours, for remote ones; else empty */
 };
 
-/* What s says of where; a name is looked up. 0, or -errno: error is a sentence. */
-int syslog_find(struct syslog_address *a, const struct settings *s, char *error, size_t size);
+/*
+ * What s says of where; a name is looked up, in at most so many milliseconds.
+ * 0, or -errno: error is a sentence.
+ */
+int syslog_find(struct syslog_address *a, const struct settings *s, int patience, char *error,
+    size_t size);
 
 /*
  * A socket, connected or connecting, and in *kind what it is. With *refused

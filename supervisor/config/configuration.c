@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include "supervisor/config/configuration.h"
 #include "supervisor/config/parser.h"
@@ -43,8 +44,12 @@ configuration_read(struct configuration *c, int fd)
 {
 	static const struct config_position	nowhere;
 	struct config_text			text;
+	struct pollfd				p = { .fd = fd, .events = POLLIN };
 	int					rc;
 
+	/* a named pipe that nobody writes to yet would read as an empty file */
+	while (poll(&p, 1, -1) == -1 && errno == EINTR)
+		;
 	rc = config_texts_read(&c->source.texts, fd, &text);
 	if (rc == -ENOMEM)
 		return rc;

@@ -95,7 +95,7 @@ configure(struct question *q)
 	if (rc == 0)
 		rc = schema_override(&c->settings, &c->origins, q->flags, &c->errors);
 	if (rc == 0 && c->errors.count == 0)
-		schema_check(&c->settings, &c->errors);
+		schema_check(&c->settings, &c->origins, &c->errors);
 	if (rc == 0) {
 		config_errors_finish(&c->errors);
 		rc = q->print && c->errors.count == 0 ? answer_printed(&q->child->supervisor, c) :
@@ -131,7 +131,8 @@ receive(struct channel *ch, const struct msg *m, const int *fds)
 		return q->ask != NULL ? ask_receive(q->ask, m, fds) : -EPERM;
 	if (q->asked)
 		return -EBUSY;
-	q->path = strndup(m->u.configure.path.data, m->u.configure.path.len);
+	q->path = m->u.configure.path.len == 0 ? strdup("") :
+	    strndup(m->u.configure.path.data, m->u.configure.path.len);
 	if (q->path == NULL)
 		return -ENOMEM;
 	q->asked = true;

@@ -56,12 +56,19 @@ expected(struct schema *c, const struct config_value *v, const char *what)
 	    found(v, quote), what);
 }
 
-static struct schema_origin *
-origin_of(struct schema_origins *origins, const struct setting *which)
+/* Its place in struct schema_origins. */
+static size_t
+origin_number(const struct setting *which)
 {
 	size_t	count;
 
-	return &origins->of[which - settings_table(&count)];
+	return (size_t)(which - settings_table(&count));
+}
+
+static struct schema_origin *
+origin_of(struct schema_origins *origins, const struct setting *which)
+{
+	return &origins->of[origin_number(which)];
 }
 
 /* What a setter said about v. */
@@ -638,6 +645,8 @@ schema_apply(struct settings *s, struct schema_origins *origins,
 	return c.rc;
 }
 
+static const struct config_position	command_line = { .file = CONFIG_COMMAND_LINE };
+
 static void
 list_clear(struct text_list *list)
 {
@@ -684,27 +693,48 @@ schema_override(struct settings *s, struct schema_origins *origins, int document
 	settings_free(&flags);
 	if (rc == 0 || rc == -ENOMEM)
 		return rc;
-	config_error(errors, (struct config_position){ 0 }, "the command line: %s (%s)",
+	config_error(errors, command_line, "%s (%s)",
 	    why == NULL ? "unreadable" : why, strerror(-rc));
 	return 0;
 }
 
-void
-schema_check(const struct settings *s, struct config_errors *errors)
+static struct config_position
+said_at(const struct schema_origins *origins, const char *name)
 {
-	static const struct config_position	nowhere;
+	const struct schema_origin	*origin = &origins->of[origin_number(setting_named(name))];
 
+	return origin->kind == ORIGIN_FLAG ? command_line : origin->at;
+}
+
+/* Where the last of two settings was said; a default was said nowhere. */
+static struct config_position
+last_said_at(const struct schema_origins *origins, const char *name, const char *other)
+{
+	struct config_position	a = said_at(origins, name), b = said_at(origins, other);
+
+	if (a.file != b.file)
+		return a.file < b.file ? b : a;
+	if (a.line != b.line)
+		return a.line < b.line ? b : a;
+	return a.column < b.column ? b : a;
+}
+
+void
+schema_check(const struct settings *s, const struct schema_origins *origins,
+    struct config_errors *errors)
+{
 	if (s->max_payload > s->max_pending && s->max_payload != INT32_MAX)
-		config_error(errors, nowhere,
+		config_error(errors, last_said_at(origins, "max_payload", "max_pending"),
 		    "max_payload (%" PRIu64 ") cannot be higher than max_pending (%" PRIu64 ")",
 		    s->max_payload, s->max_pending);
 	if (s->lame_duck_grace_period >= s->lame_duck_duration)
-		config_error(errors, nowhere,
+		config_error(errors,
+		    last_said_at(origins, "lame_duck_grace_period", "lame_duck_duration"),
 		    "lame_duck_grace_period (%gs) must be shorter than lame_duck_duration (%gs)",
 		    s->lame_duck_grace_period, s->lame_duck_duration);
 	if (strpbrk(s->server_name, " \t\r\n") != NULL)
-		config_error(errors, nowhere, "server_name cannot contain spaces");
+		config_error(errors, said_at(origins, "server_name"), "server_name cannot contain spaces");
 	if ((s->ring_size & (s->ring_size - 1)) != 0 || (s->ring_size != 0 && s->ring_size < 65536))
-		config_error(errors, nowhere,
+		config_error(errors, said_at(origins, "ring_size"),
 		    "ring_size (%" PRIu64 ") must be a power of two from 64KB", s->ring_size);
 }

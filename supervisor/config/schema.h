@@ -31,6 +31,10 @@ int schema_apply(struct settings *s, struct schema_origins *origins,
 int schema_override(struct settings *s, struct schema_origins *origins, int document,
     struct config_errors *errors);
 
-/* What must hold between settings, wherever they came from. */
-void schema_check(const struct settings *s, struct config_errors *errors);
+/*
+ * What must hold between settings, wherever they came from: an error is where
+ * the last of them was said.
+ */
+void schema_check(const struct settings *s, const struct schema_origins *origins,
+    struct config_errors *errors);
 #endif

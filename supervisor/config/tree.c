@@ -228,7 +228,7 @@ config_errors_file(struct config_errors *e, struct bytes path, uint32_t *number)
 {
 	void	*paths = e->paths;
 
-	if (e->files == UINT32_MAX || room_for_one(&paths, e->files, &e->room, sizeof(path)) != 0)
+	if (e->files == CONFIG_COMMAND_LINE - 1 || room_for_one(&paths, e->files, &e->room, sizeof(path)) != 0)
 		return -ENOMEM;
 	e->paths = paths;
 	e->paths[e->files++] = path;
@@ -239,6 +239,8 @@ config_errors_file(struct config_errors *e, struct bytes path, uint32_t *number)
 struct bytes
 config_path(const struct config_errors *e, struct config_position at)
 {
+	if (at.file == CONFIG_COMMAND_LINE)
+		return BYTES("the command line");
 	return at.file == 0 || at.file > e->files ? e->path : e->paths[at.file - 1];
 }
 

@@ -12,6 +12,8 @@ struct config_position {
 	uint32_t	file;		/* its number among those of struct config_errors */
 };
 
+#define CONFIG_COMMAND_LINE	UINT32_MAX	/* in place of a file's number */
+
 enum config_kind {
 	CONFIG_INTEGER, CONFIG_REAL, CONFIG_BOOLEAN, CONFIG_TEXT, CONFIG_TIME,
 	CONFIG_LIST, CONFIG_MAP
@@ -98,7 +100,7 @@ void config_errors_free(struct config_errors *e);
 /* A number for one more file, whose path is the caller's and outlives e. 0 or -ENOMEM. */
 int config_errors_file(struct config_errors *e, struct bytes path, uint32_t *number);
 
-/* The path of the file that `at` is in. */
+/* The path of the file that `at` is in, or "the command line". */
 struct bytes config_path(const struct config_errors *e, struct config_position at);
 
 /* Add "path:line:column: ..." and a line end; control characters become "?". */

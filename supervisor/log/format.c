@@ -1,51 +1,37 @@
 #include <ctype.h>
+#include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include "supervisor/log/format.h"
 
-/* -- JSON: by hand, since a line must be written when there is no memory */
+/* -- JSON */
 
-/* One character of a JSON string; *used bytes of text. What is not UTF-8 becomes a visible \xHH. */
-static size_t
-json_character(char e[8], struct bytes text, size_t *used)
+/*
+ * text as JSON can say it, malloc'd: what is not UTF-8, and what a terminal acts
+ * on although JSON lets it pass (DEL, U+0080 to U+009f), becomes a visible \xHH.
+ */
+static char *
+json_clean(struct bytes text, size_t *len)
 {
-	const unsigned char	c = (unsigned char)*text.data;
+	char		*clean = malloc(4 * text.len + 1), *to = clean;
+	unsigned char	 c;
+	size_t		 n;
 
-	*used = 1;
-	if (c == '"' || c == '\\')
-		return (size_t)sprintf(e, "\\%c", c);
-	if (c == '\n' || c == '\r' || c == '\t')
-		return (size_t)sprintf(e, "\\%c", c == '\n' ? 'n' : c == '\r' ? 'r' : 't');
-	if (c < 0x20 || c == 0x7f)
-		return (size_t)sprintf(e, "\\u%04x", c);
-	if (c == 0xc2 && text.len > 1 && (text.data[1] & 0xe0) == 0x80) {
-		*used = 2;	/* U+0080 to U+009f: a terminal acts on them */
-		return (size_t)sprintf(e, "\\u%04x", (unsigned char)text.data[1]);
+	for (; clean != NULL && text.len > 0; text.data += n, text.len -= n) {
+		c = (unsigned char)*text.data;
+		n = c < 0x20 ? 1 : log_character(text);
+		if (n > 0) {
+			memcpy(to, text.data, n);
+			to += n;
+			continue;
+		}
+		n = 1;
+		to += sprintf(to, "\\x%02x", c);
 	}
-	*used = log_character(text);
-	if (*used > 0) {
-		memcpy(e, text.data, *used);
-		return *used;
-	}
-	*used = 1;
-	return (size_t)sprintf(e, "\\\\x%02x", c);
-}
-
-static size_t
-json_text(char *out, size_t room, struct bytes text)
-{
-	size_t	at = 0, used, n;
-	char	e[8];
-
-	for (; text.len > 0; text.data += used, text.len -= used) {
-		n = json_character(e, text, &used);
-		if (n > room - at)
-			break;
-		memcpy(out + at, e, n);
-		at += n;
-	}
-	return at;
+	*len = (size_t)(to - clean);
+	return clean;
 }
 
 /* "+01:00", "Z" */
@@ -101,28 +87,58 @@ line_connection(const struct line *l)
 	return cid;
 }
 
+/* Keys in this order; NULL: no memory. */
+static json_t *
+json_of(const struct format *f, const struct line *l)
+{
+	const unsigned long long cid = line_connection(l);
+	char			 stamp[96];
+	json_t			*o = json_object();
+	size_t			 len;
+	char			*text = json_clean(l->text, &len);
+	int			 rc = o == NULL || text == NULL ? -1 : 0;
+
+	if (rc == 0 && f->style.time)
+		rc = json_object_set_new(o, "time",
+		    json_string(time_rfc3339(stamp, sizeof(stamp), f->style.utc, true)));
+	if (rc == 0)
+		rc = json_object_set_new(o, "level", json_string(log_level_name(l->level)));
+	if (rc == 0)
+		rc = json_object_set_new(o, "pid", json_integer(l->pid));
+	if (rc == 0)
+		rc = json_object_set_new(o, "process", json_string(role_name(l->role)));
+	if (rc == 0)
+		rc = json_object_set_new(o, "slot", json_integer(l->slot));
+	if (rc == 0 && cid != 0)
+		rc = json_object_set_new(o, "cid", json_integer((json_int_t)cid));
+	if (rc == 0)
+		rc = json_object_set_new(o, "text", json_stringn(text, len));
+	free(text);
+	if (rc == 0)
+		return o;
+	json_decref(o);
+	return NULL;
+}
+
+/* A line for which there is no memory or no room is not left out without a word. */
 static size_t
 json_line(char *out, size_t size, const struct format *f, const struct line *l)
 {
-	static const char	 end[] = "\"}\n";
-	const unsigned long long cid = line_connection(l);
-	char			 time[96] = "", stamp[96], head[384], number[40] = "";
-	size_t			 len;
+	static const char	 instead[] = "{\"level\":\"ERR\",\"text\":\"no memory for this line\"}\n";
+	json_t			*o = json_of(f, l);
+	size_t			 len = 0;
 
-	if (f->style.time)
-		snprintf(time, sizeof(time), "\"time\":\"%.80s\",",
-		    time_rfc3339(stamp, sizeof(stamp), f->style.utc, true));
-	if (cid != 0)
-		snprintf(number, sizeof(number), "\"cid\":%llu,", cid);
-	len = (size_t)snprintf(head, sizeof(head),
-	    "{%s\"level\":\"%s\",\"pid\":%d,\"process\":\"%s\",\"slot\":%u,%s\"text\":\"", time,
-	    log_level_name(l->level), l->pid, role_name(l->role), l->slot, number);
-	if (size < len + sizeof(end))
+	if (o != NULL && size > 0)
+		len = json_dumpb(o, out, size - 1, JSON_COMPACT);
+	json_decref(o);
+	if (len > 0 && len < size) {
+		out[len++] = '\n';
+		return len;
+	}
+	if (size < sizeof(instead) - 1)
 		return 0;
-	memcpy(out, head, len);
-	len += json_text(out + len, size - len - (sizeof(end) - 1), l->text);
-	memcpy(out + len, end, sizeof(end) - 1);
-	return len + sizeof(end) - 1;
+	memcpy(out, instead, sizeof(instead) - 1);
+	return sizeof(instead) - 1;
 }
 
 /* -- syslog: the very bytes that the 2.x server sends, by way of Go's log/syslog */

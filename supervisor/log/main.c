@@ -2,6 +2,7 @@
  * bulkhead-log(8): writes the lines of all the others. It holds the log's
  * descriptor and a channel from each process; it opens nothing itself.
  */
+#include <jansson.h>
 #include <sys/socket.h>
 #include <stdlib.h>
 #include <errno.h>
@@ -179,6 +180,7 @@ logger_stop(struct child *child)
 static void
 logger_init(struct logger *lg)
 {
+	json_object_seed(0);		/* from /dev/urandom, while it can be opened */
 	LIST_INIT(&lg->sources);
 	lg->supervisor = getppid();
 	child_init(&lg->child, ROLE_LOG, logger_receive, lg);

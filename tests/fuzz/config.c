@@ -113,7 +113,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	free(text);
 	if (c.errors.count == 0) {
 		check(strlen(c.digest) == DIGEST_TEXT - 1);
-		schema_check(&c.settings, &c.errors);
+		schema_check(&c.settings, &c.origins, &c.errors);
 	}
 	config_errors_finish(&c.errors);
 	check(c.errors.len <= CONFIG_ERRORS_MAX && strlen(c.errors.text) == c.errors.len);

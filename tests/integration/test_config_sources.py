@@ -47,7 +47,8 @@ KINDS = {
 def test_what_is_no_text_is_one_error(tmp_path, file, kind):
     make, word = KINDS[kind]
     make(str(tmp_path / kind))
-    refused(tmp_path / kind, kind, word)
+    if kind not in ("fifo", "device"):      # -c may be one
+        refused(tmp_path / kind, kind, word)
     refused(file("a.conf", f"port: 4222\ninclude {kind}\n"), kind, word)
 
 
@@ -151,10 +152,8 @@ def test_a_reload_that_was_refused_is_followed_by_the_next_at_once(start, tmp_pa
     with open(server.config_path, "a") as f:
         f.write("include ../part.conf\n")
     for count in (2, 4, 6):
-        before = harness.children(server.pid)
         os.kill(server.pid, signal.SIGHUP)
-        harness.until(lambda: any("config" in name and pid not in before
-                                  for pid, name in harness.children(server.pid).items()), "it is asked")
+        harness.until(lambda: server.log().count("Trapped") == count - 1, "it is asked")
         os.kill(server.pid, signal.SIGHUP)      # taken up with the answer, while the one who gave it still ends
         harness.until(lambda: server.log().count("part.conf:3:1") == count, "both are refused")
     part.write_text("max_payload: 2000\n")

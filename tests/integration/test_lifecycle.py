@@ -55,13 +55,55 @@ def test_a_missing_configuration_file_is_named():
     assert done.returncode == 1 and "/does/not/exist.conf" in done.stderr
 
 
-def test_a_configuration_file_is_a_regular_file(tmp_path):
-    pipe, link = tmp_path / "pipe", tmp_path / "link"
+@pytest.mark.parametrize("path, why", [("/dev/null", "config has no values or is empty"),
+                                       ("/dev/zero", "more than 16 MiB"), ("/", "is a directory")])
+def test_what_cannot_be_a_configuration_is_named(path, why):
+    done = program("-c", path)
+    assert done.returncode == 1 and path in done.stderr and why in done.stderr
+
+
+def test_a_configuration_may_come_through_a_pipe(tmp_path):
+    for text, status, said in (("max_payload: 4k", 0, "is valid"), ("\nmax_payload: x", 1, "/dev/stdin:2:14: max_payload"),
+                               ("", 1, "/dev/stdin: config has no values"), ("#" * (17 << 20), 1, "more than 16 MiB")):
+        done = subprocess.run([harness.BULKHEAD, "-t", "-c", "/dev/stdin"], input=text, capture_output=True, text=True,
+                              timeout=harness.LIMIT)
+        assert done.returncode == status and said in done.stderr, done.stderr
+    read, write = os.pipe()         # as the shell's <(...)
+    os.write(write, b"max_payload: 4k\n")
+    os.close(write)
+    done = subprocess.run([harness.BULKHEAD, "-t", "-c", f"/dev/fd/{read}"], pass_fds=[read], capture_output=True,
+                          text=True, timeout=harness.LIMIT)
+    os.close(read)
+    assert done.returncode == 0 and f"/dev/fd/{read} is valid" in done.stderr, done.stderr
+
+
+def test_a_named_pipe_is_read_when_somebody_writes_to_it(tmp_path):
+    pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    link.symlink_to(pipe)
-    for path in (pipe, link, tmp_path, "/dev/null"):
-        done = program("-c", str(path))
-        assert done.returncode == 1 and f"{path}: not a regular file" in done.stderr
+    server = subprocess.Popen([harness.BULKHEAD, "-t", "-c", str(pipe)], stderr=subprocess.PIPE, text=True)
+    try:
+        with open(pipe, "w") as f:      # waits until it is open for reading
+            harness.until(lambda: harness.children(server.pid), "it is being read")
+            f.write("max_payload: 4k\n")
+        assert "is valid" in server.communicate(timeout=harness.LIMIT)[1] and server.returncode == 0
+    finally:
+        server.kill()
+
+
+@pytest.mark.parametrize("opened", [True, False])
+def test_a_pipe_that_says_nothing_does_not_keep_it_from_ending(tmp_path, opened):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    server = subprocess.Popen([harness.BULKHEAD, "-c", str(pipe)], stderr=subprocess.PIPE, text=True)
+    fd = os.open(pipe, os.O_RDWR) if opened else None
+    try:
+        harness.until(lambda: harness.children(server.pid), "it is being read")
+        server.terminate()
+        server.communicate(timeout=5)
+    finally:
+        server.kill()
+        if opened:
+            os.close(fd)
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])

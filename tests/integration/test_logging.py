@@ -20,7 +20,15 @@ def old_logs(path):
 
 
 def text_of(paths):
-    return "".join(open(p, errors="replace").read() for p in paths)
+    """One may have been renamed or removed since it was listed."""
+    text = ""
+    for path in paths:
+        try:
+            with open(path, errors="replace") as f:
+                text += f.read()
+        except FileNotFoundError:
+            pass
+    return text
 
 
 def chatter(server, count):

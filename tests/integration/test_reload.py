@@ -46,15 +46,17 @@ class Reloadable(harness.Server):
             f.write(text + self.tail)
 
     def log(self):
-        """With what was rotated away."""
-        text = ""
-        for path in (*sorted(glob.glob(self.log_path + ".*")), self.log_path):
-            try:
-                with open(path, errors="replace") as f:
-                    text += f.read()
-            except OSError:
-                pass
-        return text
+        """With what was rotated away, also while this is read."""
+        while True:
+            text, old = "", sorted(glob.glob(self.log_path + ".*"))
+            for path in (*old, self.log_path):
+                try:
+                    with open(path, errors="replace") as f:
+                        text += f.read()
+                except OSError:
+                    pass
+            if old == sorted(glob.glob(self.log_path + ".*")):
+                return text
 
     def reloads(self):
         return len(re.findall(r"Reloaded server configuration", self.log()))

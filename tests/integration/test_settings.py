@@ -517,13 +517,20 @@ DIFFERENT = {
     "max_control_line: -1": (0, "no client could connect"),
     'ping_interval: "-1s"': (0, "no client could stay"),
     "ping_max: -1": (0, "no client could stay"),
+    'ping_interval: "1us"': (0, "no client could stay"),
+    'ping_interval: "9000h"': (0, "more than a year is a mistake"),
+    'write_deadline: "-1s"': (0, "no client could stay"),
+    'write_deadline: "9000h"': (0, "more than a year is a mistake"),
     "max_sub_tokens: 0": (1, "the default, which --print-config has to show"),
     'server_name: "a\\tb"': (0, "what is meant is no blanks of any kind"),
     "lame_duck_duration: 20s": (1, "shorter ones harm nobody"),
     "max_pending_size: 64MB": (1, "the name that older servers had"),
+    "addr: 127.0.0.1": (1, "the name of the flag"),
+    "name: a": (1, "the name of the flag"),
     "listen: [4222, 4223]": (1, "several listeners"),
     "jetstream: true": (0, "does not exist here yet"),
     "prof_port: 1": (0, "does not exist here"),
+    "tls {}": (0, "does not exist here yet"),
 }
 
 

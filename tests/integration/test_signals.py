@@ -146,15 +146,18 @@ def test_children_are_never_found(room):
 
 @pytest.mark.skipif(shutil.which("strace") is None or harness.SANITIZED or os.geteuid() != 0,
                     reason="holds a child up with strace")
-def test_a_child_is_not_found_before_it_runs_its_own_program_either(room):
-    tracer = room.spawn("strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=execveat",
-                        "-e", "inject=execveat:delay_enter=1000000", LINK, "-a", "127.0.0.1", "-p", "-1")
+@pytest.mark.parametrize("call", ["prctl", "execveat"])
+def test_a_child_is_not_found_before_it_runs_its_own_program_either(room, call):
+    """Held up before it has a name of its own, and before it is another program."""
+    tracer = room.spawn("strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}",
+                        "-e", f"inject={call}:delay_enter=1000000", LINK, "-a", "127.0.0.1", "-p", "-1")
 
-    def only_child(pid):
-        return harness.until(lambda: list(harness.children(pid)), "it has a child")[0]
-    strace = only_child(tracer.pid)
-    server = only_child(strace)
-    child = only_child(server)
+    def child_of(pid, *names):
+        return harness.until(lambda: [kid for kid, name in harness.children(pid).items() if name in names],
+                             f"{names} runs")[0]
+    strace = child_of(tracer.pid, "strace")
+    server = child_of(strace, "nats-server")        # strace has others of its own for a moment
+    child = child_of(server, "nats-server", "bulkhead-config")
     os.kill(strace, signal.SIGSTOP)         # whom it traces waits at the next call
     assert room.run(LINK, "-sl", "reopen") == (0, "")
     assert os.path.basename(os.readlink(f"/proc/{child}/exe")) == "bulkhead"

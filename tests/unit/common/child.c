@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include "common/child.h"
 #include "common/log.h"
+#include "common/loop.h"
 #include "common/unpack.h"
 
 static struct {
@@ -112,7 +113,7 @@ setup(void)
 	if (kid.pid == 0)
 		program_run(fds[0]);
 	close(fds[0]);
-	loop = ev_default_loop(EVBACKEND_EPOLL | EVFLAG_NOENV);
+	loop = loop_new();	/* the default one waits for children itself */
 	channel_open(&kid.channel, loop, fds[1], ROLE_SUPERVISOR, ROLE_WORKER, kid_said, kid_broken, NULL);
 }
 

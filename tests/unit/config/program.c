@@ -1,6 +1,8 @@
 /* bulkhead-config as the supervisor meets it: one `configure`, documents and digest or all errors. */
+#include <sys/stat.h>
 #include <fcntl.h>
 #include <stdint.h>
+#include "common/loop.h"
 #include "common/memfd.h"
 #include "shm/segment.h"
 #include "tests/unit/program.h"
@@ -63,7 +65,7 @@ static void
 setup(void)
 {
 	memset(&got, 0, sizeof(got));
-	loop = ev_default_loop(EVBACKEND_EPOLL | EVFLAG_NOENV);
+	loop = loop_new();	/* the default one waits for children itself */
 	ck_assert_int_eq(settings_init(&flags), 0);
 	start();
 }
@@ -230,6 +232,30 @@ START_TEST(what_cannot_be_read_is_an_error)
 }
 END_TEST
 
+/* Without a writer it is at its end, but there may be one soon. */
+START_TEST(a_named_pipe_waits_for_its_writer)
+{
+	char	folder[] = "/tmp/pipe.XXXXXX", path[64];
+	int	fd;
+
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/pipe", folder);
+	ck_assert_int_eq(mkfifo(path, 0600), 0);
+	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(fcntl(fd, F_SETFL, O_RDONLY), 0);
+	configure_send(fd, "pipe");
+	ck_assert_int_eq(channel_await(&config.channel, MSG_misconfigured, 0.5), -ETIMEDOUT);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	unlink(path);
+	rmdir(folder);
+	ck_assert_int_eq(write(fd, "port: 4223", 10), 10);
+	close(fd);
+	answered(MSG_configured);
+	ck_assert_uint_eq(got.settings[ROLE_WORKER].port, 4223);
+}
+END_TEST
+
 /* The largest file that is taken, and as many errors as it can have. */
 START_TEST(large_files)
 {
@@ -354,6 +380,7 @@ main(void)
 	tcase_add_test(c, no_file_is_all_defaults);
 	tcase_add_test(c, all_errors_are_told);
 	tcase_add_test(c, what_cannot_be_read_is_an_error);
+	tcase_add_test(c, a_named_pipe_waits_for_its_writer);
 	tcase_add_test(c, large_files);
 	tcase_add_test(c, files_and_variables_are_asked_for);
 	tcase_add_test(c, what_is_not_there_is_an_error);

@@ -30,8 +30,8 @@ static const struct { struct bytes text; const char *want; } texts[] = {
 	{ BYTES("plain"), "plain" },
 	{ BYTES("quote \" back \\ slash"), "quote \" back \\ slash" },
 	{ BYTES("two\nlines\r\t"), "two\nlines\r\t" },
-	{ BYTES("\x1b[2J\x7f"), "\x1b[2J\x7f" },
-	{ BYTES("\xc2\x9b \xc3\xa4 \xf0\x9f\x98\x80"), "\xc2\x9b \xc3\xa4 \xf0\x9f\x98\x80" },
+	{ BYTES("\x1b[2J\x7f"), "\x1b[2J\\x7f" },
+	{ BYTES("\xc2\x9b \xc3\xa4 \xf0\x9f\x98\x80"), "\\xc2\\x9b \xc3\xa4 \xf0\x9f\x98\x80" },
 	{ BYTES("not UTF-8: \xff\xc0\x8a"), "not UTF-8: \\xff\\xc0\\x8a" },
 	{ BYTES("forged\"}\n{\"level\":\"FTL"), "forged\"}\n{\"level\":\"FTL" },
 };

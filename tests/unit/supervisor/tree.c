@@ -1096,6 +1096,8 @@ START_TEST(who_does_not_follow_is_replaced)
 	reload(3000);
 	while (err_count("Reloaded server configuration") < 2)
 		nap();
+	while (err_count(" to 3000\n") < WORKERS)	/* a successor that is not ready follows later */
+		nap();
 	all_have(3000);
 	server_stop();
 	ck_assert_int_eq(err_count("[ERR]"), 1);

@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <jansson.h>
 #include "admin/monitor/http.h"
+#include "common/loop.h"
 #include "shm/directory.h"
 #include "shm/segment.h"
 #include "shm/tables.h"
@@ -71,7 +72,7 @@ setup(void)
 {
 	struct sockaddr_in	a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 
-	loop = ev_default_loop(EVBACKEND_EPOLL | EVFLAG_NOENV);
+	loop = loop_new();	/* the default one waits for children itself */
 	ck_assert_int_eq(settings_init(&settings), 0);
 	ck_assert_int_eq(setting_set_text(&settings, setting_find(BYTES("server_id")), BYTES("NID")), 0);
 	directory_fd = segment_make(&directory, DIRECTORY_SIZE);
