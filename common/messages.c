@@ -64,7 +64,7 @@ get_str(const msgpack_object *o, struct bytes *b, size_t lo, size_t hi)
 {
 	if (o->type != MSGPACK_OBJECT_STR)
 		return -1;
-	*b = (struct bytes){ o->via.str.ptr, o->via.str.size };
+	*b = o->via.str.size == 0 ? BYTES("") : (struct bytes){ o->via.str.ptr, o->via.str.size };
 	if (b->len < lo || b->len > hi)
 		return -1;
 	return b->len > 0 && memchr(b->data, 0, b->len) != NULL ? -1 : 0;
@@ -75,7 +75,7 @@ get_bin(const msgpack_object *o, struct bytes *b, size_t lo, size_t hi)
 {
 	if (o->type != MSGPACK_OBJECT_BIN)
 		return -1;
-	*b = (struct bytes){ o->via.bin.ptr, o->via.bin.size };
+	*b = o->via.bin.size == 0 ? BYTES("") : (struct bytes){ o->via.bin.ptr, o->via.bin.size };
 	return b->len < lo || b->len > hi ? -1 : 0;
 }
 

@@ -86,7 +86,7 @@ int msg_encode(msgpack_sbuffer *out, const struct msg *m);
 /*
  * Check and take apart what `from` sent to `to` with nfds descriptors.
  * state: MSG_START or MSG_READY, as the receiving channel is now.
- * 0: m is filled; its bytes lie inside o. Otherwise *why names what was wrong
+ * 0: m is filled; its bytes lie inside o, empty ones are "". Otherwise *why names what was wrong
  * ("type", "sender", "shape", "state", or the field):
  *   -EPERM    not a message from this role to that, or not in this state
  *   -EBADMSG  malformed or out of range

@@ -131,8 +131,7 @@ receive(struct channel *ch, const struct msg *m, const int *fds)
 		return q->ask != NULL ? ask_receive(q->ask, m, fds) : -EPERM;
 	if (q->asked)
 		return -EBUSY;
-	q->path = m->u.configure.path.len == 0 ? strdup("") :
-	    strndup(m->u.configure.path.data, m->u.configure.path.len);
+	q->path = strndup(m->u.configure.path.data, m->u.configure.path.len);
 	if (q->path == NULL)
 		return -ENOMEM;
 	q->asked = true;

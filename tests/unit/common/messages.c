@@ -81,6 +81,19 @@ START_TEST(fields_arrive_as_sent)
 }
 END_TEST
 
+/* Who copies it need not ask whether there is anything. */
+START_TEST(empty_text_can_be_copied)
+{
+	struct msg	 got;
+	const char	*why;
+	struct msg	 m = { .type = MSG_line, .u.line = { .level = 5 } };
+
+	ck_assert_int_eq(roundtrip(&got, ROLE_WORKER, ROLE_LOG, 0, MSG_READY, &m, &why), 0);
+	ck_assert_ptr_nonnull(got.u.line.text.data);
+	ck_assert_uint_eq(got.u.line.text.len, 0);
+}
+END_TEST
+
 /* Out of range in our own hands: nothing may be sent. */
 static const struct { const char *what; struct msg m; int rc; } ours[] = {
 	{ "cid too small", { MSG_taken, { .taken = { .cid = 0 } } }, -EINVAL },
@@ -194,6 +207,7 @@ main(void)
 	memset(letters, 'x', sizeof(letters));
 	tcase_add_loop_test(c, who_may_say_what_when, 0, COUNT(passages));
 	tcase_add_test(c, fields_arrive_as_sent);
+	tcase_add_test(c, empty_text_can_be_copied);
 	tcase_add_loop_test(c, nothing_out_of_range_is_sent, 0, COUNT(ours));
 	tcase_add_loop_test(c, what_comes_in_is_checked_field_by_field, 0, COUNT(theirs));
 	tcase_add_test(c, a_message_prints_within_its_room);
