@@ -82,8 +82,7 @@ usage_add(struct usage *u, int fd)
 	char			 text[1024];
 	size_t			 room = u->room == 0 ? 16 : u->room * 2;
 
-	if (u->count == USAGE_MAX)
-		usage_memory(u);	/* forgets those that ended */
+	usage_memory(u);	/* forgets those that ended: a new one often takes the place of one */
 	if (u->count == USAGE_MAX) {
 		close(fd);
 		return -ENOSPC;

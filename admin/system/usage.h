@@ -6,7 +6,7 @@
 /* The /proc/PID/stat (proc(5)) of one process; it stays readable in the sandbox once open. */
 struct usage_process { int fd; double cpu; };
 
-/* What all processes of the server use. Those that ended drop out when they are next looked at. */
+/* What all processes of the server use. Those that ended drop out when they are next looked at, and when another comes. */
 struct usage {
 	struct usage_process	*processes;
 	size_t			 count, room;

@@ -126,7 +126,7 @@ def serves_within(server, subject, limit):
 
 @pytest.mark.parametrize("program", ["log", "system", "monitor", "worker"])
 def test_any_child_is_replaced_and_nobody_notices(start, program):
-    server = start(config="debug: true\n", args=["-m", "-1"])
+    server = start(config="debug: true\nping_interval: 1h\n", args=["-m", "-1"])
     clients = server.clients_on_different_workers(3)
     spared = {server.worker_of(clients[0]), server.worker_of(clients[1])}
     load = Load(clients[0], clients[1], "s")

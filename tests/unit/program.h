@@ -20,7 +20,7 @@
 #include "common/child.h"
 #include "common/settings.h"
 
-#define PROGRAM_WAIT	10.0	/* seconds for an answer */
+#define PROGRAM_WAIT	50.0	/* seconds for an answer, under a sanitizer too */
 #define PROGRAM_UID	64990
 
 struct program {
