@@ -139,7 +139,7 @@ def traced(server):
     with server.client() as c:
         c.send("HPUB t 22 25\r\nNATS/1.0\r\nKey: val\r\n\r\nabc\r\n")
         c.ping()
-        harness.until(lambda: re.search(r"<<- \[PING", server.log()[length:]), "trace")
+        harness.until(lambda: re.search(r"(?s)HPUB t .*<<- \[PING", server.log()[length:]), "trace")
     return server.log()[length:]
 
 
