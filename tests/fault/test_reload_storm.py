@@ -153,5 +153,6 @@ def test_a_storm_of_reloads(start):
     assert set(after) == set(before)
     for who, (fds, kib) in after.items():
         assert fds <= before[who][0] + 2, (who, before[who], after[who])
-        assert kib <= before[who][1] + 1024, (who, before[who], after[who])
+        if not harness.SANITIZED:                        # they keep freed memory
+            assert kib <= before[who][1] + 1024, (who, before[who], after[who])
     assert server.stop() == 0
