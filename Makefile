@@ -31,9 +31,10 @@ endif
 ALL_CFLAGS = -std=gnu11 $(CFLAGS) $(FORTIFY) $(WARN) $(HARDEN) -MMD -MP
 
 LIBRARIES = common shm nats broker
-PROGRAMS = config log worker system monitor
+PROGRAMS = config log auth worker system monitor
 DIR_config = supervisor/config
 DIR_log	= supervisor/log
+DIR_auth = supervisor/auth
 DIR_worker = worker
 DIR_system = admin/system
 DIR_monitor = admin/monitor
@@ -86,7 +87,7 @@ $(BUILD)/bin/mkpasswd: $(BUILD)/bin/bulkheadctl
 
 # Unit tests: tests/unit/FOLDER/NAME.c, linked with everything that has no main().
 UNIT	= $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*/*.c))
-UNIT_ARCHIVES = $(foreach d,worker supervisor supervisor/config supervisor/log admin/system admin/monitor,$(call archive,$(d))) $(ARCHIVES)
+UNIT_ARCHIVES = $(foreach d,worker supervisor supervisor/config supervisor/log supervisor/auth admin/system admin/monitor,$(call archive,$(d))) $(ARCHIVES)
 CHECK_LIBS = $(shell pkg-config --libs check 2>/dev/null)
 
 $(BUILD)/unit/shm/%: $(BUILD)/obj/tests/unit/shm/%.o $(call archive,shm) $(call archive,common)

@@ -12,6 +12,8 @@
  * broker_flush(), which writes the eventfds of peers that sleep.
  */
 #include <stdint.h>
+#include "broker/accounts.h"
+#include "broker/policy.h"
 #include "common/bytes.h"
 #include "shm/directory.h"
 #include "shm/index.h"
@@ -95,6 +97,13 @@ void broker_free(struct broker *b);
 void broker_raise_payload(struct broker *b, size_t max_payload);
 void broker_set_watchdog(struct broker *b, double watchdog);
 
+/*
+ * The accounts in force, kept by the caller until others take their place: shadow
+ * subscriptions, service imports and mappings follow them. NULL: none but the global one, as at
+ * the start. 0; -ENOMEM, -ENOSPC: some imports are missing, and were logged.
+ */
+int broker_set_accounts(struct broker *b, const struct accounts *accounts);
+
 /* ---- peers */
 
 /* Our lane to a peer that is about to join. Takes over what lane holds. wake_peer: eventfd,
@@ -131,16 +140,31 @@ uint32_t broker_find_plain(struct broker *b, uint32_t account, uint32_t connecti
 
 /* ---- messages */
 
+/* What one publisher's messages have in common; one for each connection, zeroed at its start and
+ * when its account or policy changes. */
+struct publish_hint {
+	void	*entry;		/* the match of its last subject */
+	bool	 missed;	/* a subject was not in the cache; the caller resets it */
+};
+
+/* What a message that enters here becomes. */
+enum entering {
+	ENTERS,			/* m is what is to be published */
+	ENTER_REFUSED,		/* the publisher may not: tell it, with m->subject as it is now */
+};
+
+/*
+ * The one way in, before broker_publish(): the account's mapping, then the permission of the
+ * publisher. policy NULL: everything is allowed; grants: what it was sent replies for. m->subject
+ * may be another after this; it is valid until the next call. now: seconds, monotonic.
+ */
+enum entering broker_enter(struct broker *b, struct message *m, struct policy *policy,
+    struct grants *grants, struct publish_hint *hint, double now);
+
 enum published {
 	PUBLISHED,		/* done; also if nobody wanted it */
 	PUBLISH_BLOCKED,	/* nothing was done: a lane it needs is full. Keep it, stop
 				 * reading this client, come again after `unblocked` */
-};
-
-/* What one publisher's messages have in common; one for each connection, zeroed at its start. */
-struct publish_hint {
-	void	*entry;		/* the match of its last subject */
-	bool	 missed;	/* a subject was not in the cache; the caller resets it */
 };
 
 /*

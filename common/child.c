@@ -33,6 +33,7 @@ start_receive(struct child *child, const struct msg_start *start, const int *fds
 	log_to(fds[1]);
 	rc = settings_read(&child->settings, fds[0], &why);
 	close(fds[0]);
+	child->accounts = fds[2];
 	if (rc != 0) {
 		log_error("settings: %s (%s)", why, strerror(-rc));
 		return rc;
@@ -58,15 +59,18 @@ answer_send(struct child *child, const struct msg *answer)
 
 /* Why the prepared settings cannot be applied; NULL: they can. */
 static const char *
-prepared_refused(struct child *child, int fd)
+prepared_refused(struct child *child, const int *fds)
 {
 	const char	*why;
 	int		 rc;
 
 	settings_free(&child->next);
+	if (child->next_accounts != -1)
+		close(child->next_accounts);
+	child->next_accounts = fds[1];
 	rc = settings_init(&child->next);
 	if (rc == 0)
-		rc = settings_read(&child->next, fd, &why);
+		rc = settings_read(&child->next, fds[0], &why);
 	else
 		why = strerror(-rc);
 	if (rc != 0)
@@ -76,17 +80,18 @@ prepared_refused(struct child *child, int fd)
 
 /* A version that is not above all before it is nobody's. */
 static int
-prepare_receive(struct child *child, uint64_t version, int fd)
+prepare_receive(struct child *child, uint64_t version, const int *fds)
 {
 	struct msg	 answer = { .type = MSG_prepared, .u.prepared.version = version };
 	const char	*why;
 
 	if (version <= child->version || version <= child->next_version) {
-		close(fd);
+		close(fds[0]);
+		close(fds[1]);
 		return -EPROTO;
 	}
-	why = prepared_refused(child, fd);
-	close(fd);
+	why = prepared_refused(child, fds);
+	close(fds[0]);
 	if (why != NULL)
 		answer.u.prepared.refused = (struct bytes){ why, strnlen(why, REFUSED_MAX) };
 	child->next_version = version;
@@ -105,6 +110,9 @@ commit_receive(struct child *child, uint64_t version)
 		return -EPROTO;
 	child->settings = child->next;
 	memset(&child->next, 0, sizeof(child->next));
+	close(child->accounts);
+	child->accounts = child->next_accounts;
+	child->next_accounts = -1;
 	child->version = version;
 	levels_apply(&child->settings);
 	if (child->apply != NULL)
@@ -135,7 +143,7 @@ child_receive(struct channel *ch, const struct msg *m, const int *fds)
 		log_to(fds[0]);
 		return 0;
 	case MSG_prepare:
-		return prepare_receive(child, m->u.prepare.version, fds[0]);
+		return prepare_receive(child, m->u.prepare.version, fds);
 	case MSG_commit:
 		return commit_receive(child, m->u.commit.version);
 	case MSG_shutdown:
@@ -186,7 +194,8 @@ child_init(struct child *child, enum role role, channel_receive *receive, void *
 	char	title[64];
 	int	rc;
 
-	*child = (struct child){ .role = role, .receive = receive, .program = program };
+	*child = (struct child){ .role = role, .receive = receive, .program = program,
+	    .accounts = -1, .next_accounts = -1 };
 	if (!channel_is_there())
 		errx(EXIT_FAILURE, "started by bulkhead(8), not by hand");
 	snprintf(title, sizeof(title), "bulkhead-%s", role_name(role));
@@ -240,5 +249,8 @@ child_free(struct child *child)
 	channel_close(&child->supervisor);
 	settings_free(&child->settings);
 	settings_free(&child->next);
+	close(child->accounts);
+	if (child->next_accounts != -1)
+		close(child->next_accounts);
 	/* The default loop stays: to end it libev changes signals, which the sandbox forbids. */
 }

@@ -259,7 +259,11 @@ msg_encode(msgpack_sbuffer *out, const struct msg *m)
 static bool
 role_fits(enum role declared, enum role is, enum role other)
 {
-	return declared == ROLE_ANY ? is != other : is == declared;
+	if (declared == ROLE_ANY)
+		return is != other;
+	if (declared == ROLE_FABRIC)
+		return is == ROLE_WORKER || is == ROLE_SYSTEM;
+	return is == declared;
 }
 
 static const char *

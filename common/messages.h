@@ -14,6 +14,7 @@ enum role {
 	ROLES,
 	ROLE_ANY = ROLES	/* in messages.def only: whichever child */
 };
+#define ROLE_FABRIC		((enum role)(ROLES + 1))	/* likewise: a participant of the fabric */
 #define ROLE_BIT(role)	(1ull << (role))
 
 /* "worker" for ROLE_WORKER; "?" outside of the range. */
@@ -21,6 +22,49 @@ const char *role_name(enum role role);
 
 #define MESSAGE_MAX		65536	/* bytes of a datagram */
 #define MESSAGE_FDS_MAX		4	/* descriptors with it */
+
+#define NO_PEER			(UINT64_C(1) << 32)	/* in place of a uid or gid: there is none */
+#define ACCOUNT_MOST		((1u << 20) - 1)	/* highest number of an account */
+#define NONCE_RAW		11			/* bytes of a nonce; 15 characters of base64 */
+
+/* What an account or a user may be limited in: limits.def. */
+enum limit {
+#define LIMIT(name, key, unit, help) LIMIT_##name,
+#include "common/limits.def"
+	LIMITS
+};
+#define NO_LIMIT		((uint64_t)INT64_MAX)
+
+/* What workers hold a part of: limits over all of them. */
+enum lease_kind {
+	LEASE_ACCOUNT_SUBSCRIPTIONS, LEASE_ACCOUNT_MESSAGES, LEASE_ACCOUNT_BYTES, LEASE_ACCOUNT_PENDING,
+	LEASE_USER_SUBSCRIPTIONS, LEASE_USER_MESSAGES, LEASE_USER_BYTES, LEASE_USER_PENDING,
+	LEASE_KINDS
+};
+
+/* Why a login fails or ends; nats/reply texts are the worker's. */
+enum auth_refusal {
+	AUTH_VIOLATION,			/* whatever is wrong with what was offered */
+	AUTH_ACCOUNT_CONNECTIONS,	/* the account's max_connections */
+	AUTH_USER_CONNECTIONS,		/* the user's */
+	AUTH_ADDRESS_CONNECTIONS,	/* those of the account from this address */
+	AUTH_EXPIRED,			/* the user did */
+	AUTH_REVOKED,			/* a reload changed or removed the user or its account */
+	AUTH_REFUSALS
+};
+
+/* As allowed_connection_types names them. */
+enum connection_type {
+	CONNECTION_STANDARD, CONNECTION_WEBSOCKET, CONNECTION_LEAFNODE, CONNECTION_LEAFNODE_WS,
+	CONNECTION_MQTT, CONNECTION_MQTT_WS, CONNECTION_IN_PROCESS,
+	CONNECTION_TYPES
+};
+
+enum user_kind { USER_PASSWORD, USER_TOKEN, USER_NKEY, USER_WITHOUT };	/* without: peers and certificates only */
+enum response_type { RESPONSE_SINGLETON, RESPONSE_STREAM, RESPONSE_CHUNKED };
+enum permission_kind { PUBLISH_ALLOW, PUBLISH_DENY, SUBSCRIBE_ALLOW, SUBSCRIBE_DENY };
+enum certificate_name_kind { CERTIFICATE_EMAIL, CERTIFICATE_DNS, CERTIFICATE_URI, CERTIFICATE_SUBJECT };
+enum client_event_kind { EVENT_CONNECTED, EVENT_DISCONNECTED, EVENT_REFUSED };
 
 /* Numbers inside a message: read with msg_number(). */
 struct numbers { const msgpack_object *first; uint32_t count; const uint64_t *own; };
@@ -42,10 +86,10 @@ enum msg_type {
 	MSG_TYPES
 };
 
-enum msg_state { MSG_START = 1, MSG_READY = 2, MSG_ALWAYS = 3 };
+enum msg_state { MSG_START = 1, MSG_READY = 2, MSG_ALWAYS = 3, MSG_RECORD = 4 };
 
 /* What `refuse` of a connection says. */
-enum refusal { REFUSE_NOTHING, REFUSE_MAX_CONNECTIONS, REFUSE_PER_ADDRESS, REFUSE_SHUTDOWN };
+enum refusal { REFUSE_NOTHING, REFUSE_MAX_CONNECTIONS, REFUSE_PER_ADDRESS, REFUSE_SHUTDOWN, REFUSE_KICKED };
 
 /* Why a log file comes. */
 enum log_file_why { LOG_FILE_START, LOG_FILE_REOPENED, LOG_FILE_FULL, LOG_FILE_RELOAD };
@@ -85,7 +129,7 @@ int msg_encode(msgpack_sbuffer *out, const struct msg *m);
 
 /*
  * Check and take apart what `from` sent to `to` with nfds descriptors.
- * state: MSG_START or MSG_READY, as the receiving channel is now.
+ * state: MSG_START or MSG_READY, as the receiving channel is now; MSG_RECORD: o is a record.
  * 0: m is filled; its bytes lie inside o, empty ones are "". Otherwise *why names what was wrong
  * ("type", "sender", "shape", "state", or the field):
  *   -EPERM    not a message from this role to that, or not in this state

@@ -14,6 +14,9 @@ const struct sandbox_profile sandbox_worker = {
 const struct sandbox_profile sandbox_system = {
 	.descriptors = 1024,
 };
+const struct sandbox_profile sandbox_auth = {
+	.descriptors = 1024,
+};
 const struct sandbox_profile sandbox_monitor = {
 	.descriptors = 4096, .sockets = true,
 };

@@ -18,7 +18,7 @@ struct sandbox_profile {
 };
 
 extern const struct sandbox_profile sandbox_config, sandbox_log, sandbox_worker,
-    sandbox_system, sandbox_monitor;
+    sandbox_system, sandbox_monitor, sandbox_auth;
 
 /*
  * Give up everything the profile does not name: rlimits, namespaces and empty

@@ -63,8 +63,8 @@ head_read(struct head *h, const unsigned char *p, size_t left)
 }
 
 /* Go over all heads: each announced object must be there. */
-static int
-heads_check(struct bytes b, size_t most)
+int
+unpack_length(struct bytes b, size_t most, size_t *length)
 {
 	const unsigned char	*p = (const unsigned char *)b.data;
 	size_t			 left = b.len;
@@ -80,13 +80,16 @@ heads_check(struct bytes b, size_t most)
 		if (++seen + wanted > most)
 			return -EBADMSG;
 	}
-	return left == 0 ? 0 : -EBADMSG;
+	*length = b.len - left;
+	return 0;
 }
 
 int
 unpack_bounded(msgpack_unpacked *u, struct bytes b, size_t most)
 {
-	if (heads_check(b, most) != 0)
+	size_t	length;
+
+	if (unpack_length(b, most, &length) != 0 || length != b.len)
 		return -EBADMSG;
 	return msgpack_unpack_next(u, b.data, b.len, NULL) == MSGPACK_UNPACK_SUCCESS ? 0 : -EBADMSG;
 }

@@ -14,4 +14,10 @@
  * 0; -EBADMSG cut short, too long, nested too deep, or over `most`.
  */
 int unpack_bounded(msgpack_unpacked *u, struct bytes b, size_t most);
+
+/*
+ * How many bytes the first object of b takes, which has at most `most` objects
+ * in it. 0 or -EBADMSG, as of unpack_bounded().
+ */
+int unpack_length(struct bytes b, size_t most, size_t *length);
 #endif

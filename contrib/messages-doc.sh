@@ -33,8 +33,9 @@ page() {
 		print "most 64 KiB. Sender, receiver, state, number of descriptors, fields and ranges are checked on receipt;"
 		print "a message that fails costs its sender the channel, and with it its life. `u64` is a number in the range,"
 		print "`str` text without NUL and `bin` bytes of a length in the range, `u64s` so many numbers. State: whether"
-		print "the receiver takes it before (START) or after (READY) the child has said `ready`, or always. ANY: each"
-		print "role but the one at the other end."
+		print "the receiver takes it before (START) or after (READY) the child has said `ready`, or always; RECORD: it is"
+		print "never sent alone, but one of the records of a document. ANY: each role but the one at the other end."
+		print "FABRIC: workers and system."
 	}
 	/^\/\* -- / {
 		line = $0

@@ -105,22 +105,15 @@ question_clear(struct configuring *c)
 static void
 result_init(struct configured *result)
 {
-	enum role role;
-
 	memset(result, 0, sizeof(*result));
 	result->printed = -1;
-	for (role = 0; role < ROLES; role++)
-		result->documents[role] = -1;
+	documents_init(&result->documents);
 }
 
 static void
 result_close(struct configured *result)
 {
-	enum role role;
-
-	for (role = 0; role < ROLES; role++)
-		if (result->documents[role] != -1)
-			close(result->documents[role]);
+	documents_close(&result->documents);
 	if (result->printed != -1)
 		close(result->printed);
 	result_init(result);
@@ -147,10 +140,10 @@ config_process(struct supervisor *s)
 {
 	struct process *p = process_find(&s->processes, ROLE_CONFIG, 0);
 
-	if (s->documents[ROLE_CONFIG] == -1)
-		s->documents[ROLE_CONFIG] = settings_write(&s->settings, ROLE_CONFIG);
-	if (s->documents[ROLE_CONFIG] < 0) {
-		s->documents[ROLE_CONFIG] = -1;
+	if (s->documents.settings[ROLE_CONFIG] == -1)
+		s->documents.settings[ROLE_CONFIG] = settings_write(&s->settings, ROLE_CONFIG);
+	if (s->documents.settings[ROLE_CONFIG] < 0) {
+		s->documents.settings[ROLE_CONFIG] = -1;
 		return NULL;
 	}
 	if (p == NULL)
@@ -361,13 +354,15 @@ environment(struct process *p, struct bytes name)
 }
 
 static int
-document(struct configuring *c, uint64_t role, int fd)
+document(struct configuring *c, uint64_t role, const int *fds)
 {
-	if (role >= ROLES || c->result.documents[role] != -1) {
-		close(fd);
+	if (role >= ROLES || c->result.documents.settings[role] != -1) {
+		close(fds[0]);
+		close(fds[1]);
 		return -EBADMSG;
 	}
-	c->result.documents[role] = fd;
+	c->result.documents.settings[role] = fds[0];
+	c->result.documents.accounts[role] = fds[1];
 	return 0;
 }
 
@@ -378,7 +373,7 @@ configured(struct process *p, struct bytes digest)
 	enum role role;
 
 	for (role = 0; role < ROLES; role++)
-		if (role != ROLE_CONFIG && c->result.documents[role] == -1)
+		if (role != ROLE_CONFIG && c->result.documents.settings[role] == -1)
 			return -EBADMSG;
 	snprintf(c->result.digest, sizeof(c->result.digest), "%.*s", (int)digest.len, digest.data);
 	process_shutdown(p);
@@ -428,7 +423,7 @@ configuring_receive(struct process *p, const struct msg *m, const int *fds)
 	case MSG_environment:
 		return environment(p, m->u.environment.name);
 	case MSG_document:
-		return document(c, m->u.document.role, fds[0]);
+		return document(c, m->u.document.role, fds);
 	case MSG_printed:
 		return printed(p, fds[0]);
 	case MSG_configured:

@@ -6,14 +6,14 @@
  * question and ends with the answer; what it may see is handed to it one by
  * one: files that it asks for, variables of the environment by name.
  */
-#include "common/settings.h"
+#include "supervisor/documents.h"
 
 struct supervisor;
 struct process;
 
 struct configured {
 	struct bytes	 errors;		/* one a line; empty: it is good */
-	int		 documents[ROLES];	/* settings of each role, -1 none; the callee takes what it sets to -1 */
+	struct documents documents;		/* of each role; the callee takes what it sets to -1 */
 	int		 printed;		/* for --print-config: the text, else -1; likewise */
 	char		 digest[81];
 };

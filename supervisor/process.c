@@ -196,7 +196,7 @@ process_greet(struct process *p, int log_end)
 	    .uid = id.uid, .gid = id.gid, .sandbox = process_sandbox(p),
 	    /* the first that is started with the settings */
 	    .tells = p->role == ROLE_LOG && p->deaths == 0 } };
-	int fds[2] = { s->documents[p->role], log_end };
+	int fds[3] = { s->documents.settings[p->role], log_end, s->documents.accounts[p->role] };
 
 	process_send(p, &m, fds);
 }

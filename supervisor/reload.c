@@ -19,18 +19,6 @@ static void reload_begin(struct supervisor *s);
 	PROCESSES_EACH(&(s)->processes, p)				\
 		if ((p)->state == PROCESS_READY && (p)->role != ROLE_CONFIG)
 
-static void
-documents_close(int documents[ROLES])
-{
-	enum role role;
-
-	for (role = 0; role < ROLES; role++) {
-		if (documents[role] >= 0)
-			close(documents[role]);
-		documents[role] = -1;
-	}
-}
-
 /* Forget the other settings, those that did not come to be or those that were. */
 static void
 reload_forget(struct supervisor *s)
@@ -41,7 +29,7 @@ reload_forget(struct supervisor *s)
 	settings_free(&r->configured);
 	settings_free(&r->settings);
 	listeners_discard(s, &r->listeners);
-	documents_close(r->documents);
+	documents_close(&r->documents);
 	r->state = RELOAD_IDLE;
 }
 
@@ -138,19 +126,6 @@ reload_settings(struct supervisor *s)
 	return rc;
 }
 
-static int
-reload_documents(struct reload *r)
-{
-	enum role role;
-
-	for (role = ROLE_LOG; role < ROLES; role++) {
-		r->documents[role] = settings_write(&r->settings, role);
-		if (r->documents[role] < 0)
-			return r->documents[role];
-	}
-	return 0;
-}
-
 /* What only a start can change; each is told. True: there is none. */
 static bool
 reload_is_possible(const struct reload *r)
@@ -211,18 +186,19 @@ reload_open(struct supervisor *s, char *error, size_t size)
 	}
 	rc = reload_settings(s);
 	if (rc == 0)
-		rc = reload_documents(r);
+		rc = documents_write(&r->documents, &r->settings);
 	return rc;
 }
 
 /* ---- prepare */
 
 static void
-prepare_send(struct process *p, uint64_t version, int document)
+prepare_send(struct process *p, uint64_t version, const struct documents *d)
 {
 	struct msg m = { .type = MSG_prepare, .u.prepare.version = version };
+	int fds[2] = { d->settings[p->role], d->accounts[p->role] };
 
-	process_send(p, &m, &document);
+	process_send(p, &m, fds);
 }
 
 static void
@@ -261,7 +237,7 @@ reload_prepare(struct supervisor *s)
 	r->next++;
 	reload_await(s, RELOAD_PREPARING);
 	RELOAD_EACH(s, p)
-		prepare_send(p, r->next, r->documents[p->role]);
+		prepare_send(p, r->next, &r->documents);
 	reload_continue(s);
 }
 
@@ -294,7 +270,8 @@ reload_configured(struct supervisor *s, struct configured *c)
 		return;
 	}
 	strlcpy(r->digest, c->digest, sizeof(r->digest));
-	rc = reload_read(r, c->documents[ROLE_SUPERVISOR]);
+	rc = reload_read(r, c->documents.settings[ROLE_SUPERVISOR]);
+	documents_take(&r->documents, &c->documents);
 	if (rc != 0) {
 		reload_refuse(s, "settings: %s", error_text(-rc));
 	} else if (!reload_is_possible(r)) {
@@ -375,14 +352,11 @@ static void
 reload_switch(struct supervisor *s)
 {
 	struct reload *r = &s->reload;
-	enum role role;
 	struct process *p;
 	uint64_t closed;
 
 	r->version = r->next;
-	for (role = 0; role < ROLES; role++)
-		if (r->documents[role] >= 0)
-			SWAP(s->documents[role], r->documents[role]);
+	documents_take(&s->documents, &r->documents);
 	reload_await(s, RELOAD_COMMITTING);
 	RELOAD_EACH(s, p)
 		commit_send(p, r->version);
@@ -530,11 +504,11 @@ reload_process_ready(struct process *p)
 	if (p->role == ROLE_CONFIG)
 		return;
 	if (p->version != r->version) {
-		prepare_send(p, r->version, s->documents[p->role]);
+		prepare_send(p, r->version, &s->documents);
 		commit_send(p, r->version);
 	}
 	if (r->state == RELOAD_PREPARING)
-		prepare_send(p, r->next, r->documents[p->role]);
+		prepare_send(p, r->next, &r->documents);
 }
 
 /* ---- its beginning and end */
@@ -595,10 +569,8 @@ void
 reload_init(struct supervisor *s)
 {
 	struct reload *r = &s->reload;
-	enum role role;
 
-	for (role = 0; role < ROLES; role++)
-		r->documents[role] = -1;
+	documents_init(&r->documents);
 	ev_init(&r->patience, reload_impatient);
 	r->patience.data = s;
 }

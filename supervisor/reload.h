@@ -15,6 +15,7 @@
 #include <ev.h>
 #include "common/messages.h"
 #include "common/settings.h"
+#include "supervisor/documents.h"
 #include "supervisor/listener.h"
 
 struct supervisor;
@@ -36,7 +37,7 @@ struct reload {
 	struct settings		 configured;	/* the same for the other settings */
 	struct settings		 settings;	/* with real ports and names */
 	struct listeners	 listeners;
-	int			 documents[ROLES];
+	struct documents	 documents;
 	char			 digest[81];
 	ev_timer		 patience;
 	ev_tstamp		 began;

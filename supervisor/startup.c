@@ -86,15 +86,19 @@ startup_print(struct supervisor *s, int fd)
 
 /* Ours is kept; what the others are told is written when ports and names are known. */
 static int
-startup_document(struct supervisor *s, const struct configured *c)
+startup_document(struct supervisor *s, struct configured *c)
 {
 	const char *why = NULL;
-	int fd = c->documents[ROLE_SUPERVISOR], rc;
+	int fd = c->documents.settings[ROLE_SUPERVISOR], rc;
 
 	rc = settings_read(&s->settings, fd, &why);
 	if (rc != 0)
 		log_error("settings: %s", why == NULL ? error_text(-rc) : why);
-	return rc == 0 ? reload_started(s, fd) : rc;
+	if (rc == 0)
+		rc = reload_started(s, fd);
+	if (rc == 0)
+		documents_take(&s->documents, &c->documents);
+	return rc;
 }
 
 /* Before anything serves, what dies again and again will not get better. */
@@ -144,24 +148,6 @@ startup_banner(struct supervisor *s)
 		log_info("Using configuration file: %s (%s)", s->options.config, s->digest);
 }
 
-/* One document for each role; kept for successors. */
-static int
-startup_documents(struct supervisor *s)
-{
-	enum role role;
-	int fd;
-
-	for (role = ROLE_LOG; role < ROLES; role++) {
-		fd = settings_write(&s->settings, role);
-		if (fd < 0)
-			return fd;
-		if (s->documents[role] != -1)
-			close(s->documents[role]);
-		s->documents[role] = fd;
-	}
-	return 0;
-}
-
 /* Enter all that shall run into the table. 0 or -ENOMEM. */
 static int
 startup_table(struct supervisor *s)
@@ -208,7 +194,7 @@ startup_prepare(struct supervisor *s, char *error, size_t size)
 	snprintf(error, size, "no memory to start with");
 	rc = reload_complete(s, &s->listeners, s->digest, &s->settings);
 	if (rc == 0)
-		rc = startup_documents(s);
+		rc = documents_write(&s->documents, &s->settings);
 	if (rc == 0)
 		rc = placement_init(s, s->workers);
 	if (rc == 0)
@@ -236,7 +222,7 @@ startup_run(struct supervisor *s)
 		rc = startup_identify(s);
 	}
 	if (rc == 0)
-		rc = startup_documents(s);	/* the log's; ports come later */
+		rc = documents_write(&s->documents, &s->settings);	/* the log's; ports come later */
 	if (rc != 0) {
 		startup_refuse(s, "%s", error);
 		return;

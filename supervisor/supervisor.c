@@ -66,7 +66,8 @@ supervisor_init(struct supervisor *s, char *error, size_t size)
 	logging_init(s);
 	reload_init(s);
 	for (role = 0; role < ROLES; role++)
-		s->documents[role] = s->programs[role] = -1;
+		s->programs[role] = -1;
+	documents_init(&s->documents);
 	strlcpy(error, "no standard descriptors", size);
 	rc = standard_descriptors();
 	if (rc != 0)
@@ -80,6 +81,8 @@ supervisor_init(struct supervisor *s, char *error, size_t size)
 	rc = settings_init(&s->settings);
 	if (rc == 0)
 		rc = settings_init(&s->reload.in_force);
+	if (rc == 0)
+		rc = documents_empty(&s->documents);
 	if (rc != 0)
 		return rc;
 	strlcpy(error, "no event loop: epoll is missing", size);
@@ -110,12 +113,10 @@ supervisor_free(struct supervisor *s)
 	processes_free(&s->processes);
 	configuring_free(s);
 	logging_free(s);
-	for (role = 0; role < ROLES; role++) {
-		if (s->documents[role] >= 0)
-			close(s->documents[role]);
+	for (role = 0; role < ROLES; role++)
 		if (s->programs[role] >= 0)
 			close(s->programs[role]);
-	}
+	documents_close(&s->documents);
 	settings_free(&s->settings);
 	ev_loop_destroy(s->loop);
 	s->loop = NULL;
@@ -201,6 +202,7 @@ supervisor_process_ready(struct process *p, const struct msg *m)
 		monitor_meets_system(s);
 		listeners_update(s);
 		break;
+	case ROLE_AUTH:
 	case ROLE_SUPERVISOR:
 	case ROLES:
 		break;

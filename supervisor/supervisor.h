@@ -11,6 +11,7 @@
  */
 #include <ev.h>
 #include "common/settings.h"
+#include "supervisor/documents.h"
 #include "supervisor/fabric.h"
 #include "supervisor/files.h"
 #include "supervisor/identity.h"
@@ -37,7 +38,7 @@ struct supervisor {
 	unsigned		 workers;
 	struct identity		 identity;		/* of children, from the settings */
 	int			 programs[ROLES];	/* -1 none */
-	int			 documents[ROLES];	/* what each role is told at its start; -1 none */
+	struct documents	 documents;		/* what each role is told at its start */
 	struct logging		 logging;
 	struct log_pipe		 log;			/* our own lines */
 	uint64_t		 incarnations, cids;	/* the last ones given */

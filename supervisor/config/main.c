@@ -9,21 +9,37 @@
 #include <unistd.h>
 #include "common/child.h"
 #include "common/log.h"
+#include "common/records.h"
 #include "supervisor/config/ask.h"
 #include "supervisor/config/configuration.h"
 #include "supervisor/config/print.h"
 
-/* One document to the supervisor. 0 or -errno. */
+/* The accounts document of a role. The descriptor or -errno. */
+static int
+accounts_write(enum role role)
+{
+	msgpack_sbuffer	records;
+
+	msgpack_sbuffer_init(&records);
+	return records_seal(&records);
+}
+
+/* Its documents to the supervisor. 0 or -errno. */
 static int
 document_send(struct channel *ch, const struct settings *s, enum role role)
 {
 	struct msg	m = { .type = MSG_document, .u.document = { .role = role } };
-	int		fd = settings_write(s, role), rc;
+	int		fds[2], rc;
 
-	if (fd < 0)
-		return fd;
-	rc = channel_send(ch, &m, &fd);
-	close(fd);
+	if ((fds[0] = settings_write(s, role)) < 0)
+		return fds[0];
+	if ((fds[1] = accounts_write(role)) < 0) {
+		close(fds[0]);
+		return fds[1];
+	}
+	rc = channel_send(ch, &m, fds);
+	close(fds[0]);
+	close(fds[1]);
 	return rc;
 }
 

@@ -18,6 +18,7 @@
 #include <unistd.h>
 #include "common/channel.h"
 #include "common/child.h"
+#include "common/records.h"
 #include "common/settings.h"
 
 #define PROGRAM_WAIT	50.0	/* seconds for an answer, under a sanitizer too */
@@ -78,21 +79,26 @@ program_start(struct program *p, struct ev_loop *loop, enum role role,
 	struct msg	start = { .type = MSG_start, .u.start = { .incarnation = 1,
 			    .uid = PROGRAM_UID, .gid = PROGRAM_UID, .sandbox = SANDBOX_ON } };
 	char		path[PATH_MAX];
-	int		ends[2], logs[2], document;
+	int		ends[2], logs[2], document, accounts;
+	msgpack_sbuffer	nothing;
 
 	program_path(path, role_name(role));
 	ck_assert_int_eq(channel_pair(ends), 0);
 	ck_assert_int_eq(channel_pair(logs), 0);
 	document = settings_write(settings, role);
 	ck_assert_int_ge(document, 0);
+	msgpack_sbuffer_init(&nothing);
+	accounts = records_seal(&nothing);
+	ck_assert_int_ge(accounts, 0);
 	*p = (struct program){ .pid = fork(), .log = logs[0] };
 	ck_assert_int_ge(p->pid, 0);
 	if (p->pid == 0)
 		program_exec(path, ends[1]);
 	close(ends[1]);
 	channel_open(&p->channel, loop, ends[0], ROLE_SUPERVISOR, role, receive, program_broken, p);
-	ck_assert_int_eq(channel_send(&p->channel, &start, (int[]){ document, logs[1] }), 0);
+	ck_assert_int_eq(channel_send(&p->channel, &start, (int[]){ document, logs[1], accounts }), 0);
 	close(document);
+	close(accounts);
 	close(logs[1]);
 	ck_assert_int_eq(channel_await(&p->channel, MSG_ready, PROGRAM_WAIT), 0);
 	p->channel.state = MSG_READY;

@@ -12,6 +12,7 @@
 #include "common/child.h"
 #include "common/log.h"
 #include "common/loop.h"
+#include "common/records.h"
 #include "common/unpack.h"
 
 static struct {
@@ -117,13 +118,26 @@ setup(void)
 	channel_open(&kid.channel, loop, fds[1], ROLE_SUPERVISOR, ROLE_WORKER, kid_said, kid_broken, NULL);
 }
 
+/* An accounts document without accounts. */
+static int
+no_accounts(void)
+{
+	msgpack_sbuffer	nothing;
+	int		fd;
+
+	msgpack_sbuffer_init(&nothing);
+	fd = records_seal(&nothing);
+	ck_assert_int_ge(fd, 0);
+	return fd;
+}
+
 static void
 start_send(enum sandbox_mode mode)
 {
 	const struct msg	m = { .type = MSG_start, .u.start = {
 	    .slot = 3, .incarnation = 7, .uid = 64123, .gid = 64124, .sandbox = mode } };
 	struct settings		s;
-	int			fds[2], pair[2];
+	int			fds[3], pair[2];
 
 	ck_assert_int_eq(settings_init(&s), 0);
 	ck_assert_int_eq(setting_set_integer(&s, setting_find(BYTES("port")), 1234), 0);
@@ -131,9 +145,10 @@ start_send(enum sandbox_mode mode)
 	ck_assert_int_eq(channel_pair(pair), 0);
 	fds[1] = pair[0];
 	kid.log = pair[1];
+	fds[2] = no_accounts();
 	ck_assert_int_eq(channel_send(&kid.channel, &m, fds), 0);
-	close(fds[0]);
-	close(fds[1]);
+	for (int i = 0; i < 3; i++)
+		close(fds[i]);
 	settings_free(&s);
 }
 
@@ -239,14 +254,16 @@ prepare_send(uint64_t version, uint64_t port, bool debug)
 {
 	const struct msg	m = { .type = MSG_prepare, .u.prepare.version = version };
 	struct settings		s;
-	int			fd;
+	int			fds[2];
 
 	ck_assert_int_eq(settings_init(&s), 0);
 	ck_assert_int_eq(setting_set_integer(&s, setting_find(BYTES("port")), port), 0);
 	ck_assert_int_eq(setting_set_boolean(&s, setting_find(BYTES("debug")), debug), 0);
-	fd = settings_write(&s, ROLE_WORKER);
-	ck_assert_int_eq(channel_send(&kid.channel, &m, &fd), 0);
-	close(fd);
+	fds[0] = settings_write(&s, ROLE_WORKER);
+	fds[1] = no_accounts();
+	ck_assert_int_eq(channel_send(&kid.channel, &m, fds), 0);
+	close(fds[0]);
+	close(fds[1]);
 	settings_free(&s);
 }
 
@@ -363,13 +380,15 @@ END_TEST
 START_TEST(a_document_that_is_none_is_refused)
 {
 	const struct msg	m = { .type = MSG_prepare, .u.prepare.version = 1 };
-	int			fd;
+	int			fds[2];
 
 	start_send(SANDBOX_ON);
 	listen_once();
-	fd = open("/dev/null", O_RDONLY);
-	ck_assert_int_eq(channel_send(&kid.channel, &m, &fd), 0);
-	close(fd);
+	fds[0] = open("/dev/null", O_RDONLY);
+	fds[1] = no_accounts();
+	ck_assert_int_eq(channel_send(&kid.channel, &m, fds), 0);
+	close(fds[0]);
+	close(fds[1]);
 	listen_once();
 	ck_assert_int_eq(kid.last, MSG_prepared);
 	ck_assert_str_eq(kid.refused, "not a sealed document");

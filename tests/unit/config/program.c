@@ -35,6 +35,7 @@ receive(struct channel *ch, const struct msg *m, const int *fds)
 		ck_assert_int_eq(settings_init(&got.settings[role]), 0);
 		ck_assert_int_eq(settings_read(&got.settings[role], fds[0], &why), 0);
 		close(fds[0]);
+		close(fds[1]);
 	} else if (m->type == MSG_configured) {
 		snprintf(got.digest, sizeof(got.digest), "%.*s", (int)m->u.configured.digest.len,
 		    m->u.configured.digest.data);

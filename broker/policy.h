@@ -1,0 +1,62 @@
+#ifndef BROKER_POLICY_H
+#define BROKER_POLICY_H
+/*
+ * What one client may publish and subscribe to. The one place that decides it,
+ * for every way in: docs/architecture.md 3.2. A policy is made from records of
+ * messages.def (permission_set, then permission) and shared by all clients
+ * that have the same records; an answer is cached in it, within bounds.
+ *
+ * A subject is allowed if a pattern allows it, or if none are given, and no
+ * pattern denies it; deny wins.
+ */
+#include <stdint.h>
+#include "common/bytes.h"
+
+struct policy;
+
+/* Policies of one process, by what they say. */
+struct policies;
+int policies_new(struct policies **out);	/* 0 or -ENOMEM */
+void policies_free(struct policies *all);	/* with all in it */
+
+/*
+ * The policy of these records, with one more reference. 0; -EBADMSG with *why;
+ * -ENOMEM. records.len 0: *out is NULL, everything is allowed.
+ */
+int policy_get(struct policies *all, struct bytes records, struct policy **out, const char **why);
+void policy_put(struct policy *p);		/* a reference less; NULL is nothing */
+/* The bytes that it was made of. */
+struct bytes policy_records(const struct policy *p);
+
+/* May it publish there? Hot path: of a subject asked before this is a look into the cache. */
+bool policy_publish(struct policy *p, struct bytes subject);
+
+enum policy_subscribes {
+	SUBSCRIBE_REFUSED,
+	SUBSCRIBE_ALLOWED,	/* all it matches */
+	SUBSCRIBE_FILTERED,	/* it overlaps what is denied: policy_delivers() before each message */
+};
+
+/*
+ * May it subscribe? Only to a subset of what is allowed: `foo.>` is not one of
+ * `foo.*`. queue.len 0: without a group. Patterns with a queue group are for
+ * subscriptions in a group that it matches.
+ */
+enum policy_subscribes policy_subscribe(struct policy *p, struct bytes subject, struct bytes queue);
+
+/* Of a SUBSCRIBE_FILTERED one: is this published subject free of what is denied? Cached. */
+bool policy_delivers(struct policy *p, struct bytes subject, struct bytes queue);
+
+/* allow_responses: are replies to what is delivered allowed, how many, for how long? */
+bool policy_responds(const struct policy *p, uint64_t *messages, double *seconds);
+
+/* Reply subjects that one client may publish to because it was sent them. Zeroed at its start. */
+struct grants { struct grant *all; uint32_t count, room; double pruned; };
+#define GRANTS_PRUNE	4096	/* when there are more, those that are over go, once a second at most */
+
+/* A message with this reply was delivered. now: seconds, monotonic. False: no memory, it is not granted. */
+bool grants_add(struct grants *g, const struct policy *p, struct bytes reply, double now);
+/* Is subject granted? Then it is one time less. */
+bool grants_use(struct grants *g, struct bytes subject, double now);
+void grants_free(struct grants *g);
+#endif

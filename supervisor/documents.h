@@ -1,0 +1,20 @@
+#ifndef SUPERVISOR_DOCUMENTS_H
+#define SUPERVISOR_DOCUMENTS_H
+/*
+ * What each role is told of the configuration, as sealed memfds: its settings,
+ * which the supervisor completes, and its accounts, which pass through it unread.
+ */
+#include "common/settings.h"
+
+struct documents { int settings[ROLES], accounts[ROLES]; };	/* -1 none */
+
+/* There are none. */
+void documents_init(struct documents *d);
+/* Accounts documents without accounts, for who has no other. 0 or -errno. */
+int documents_empty(struct documents *d);
+/* Write the settings of all roles but config. 0 or -errno. */
+int documents_write(struct documents *d, const struct settings *st);
+/* What `from` has takes the place of what d has, which is left in `from`. */
+void documents_take(struct documents *d, struct documents *from);
+void documents_close(struct documents *d);
+#endif
