@@ -46,7 +46,7 @@ struct connection_record {
 	_Atomic uint64_t	in_msgs, in_bytes, out_msgs, out_bytes, pending, rtt;
 	_Atomic uint32_t	subscriptions, first;	/* how many; slot of the newest, 0: none */
 	uint16_t		port, listener;
-	char			host[46], lang[14], version[16], name[64];
+	char			host[46], lang[14], version[16], name[64], user[64];
 };
 
 /* One subscription, one cache line. Slots begin with 1; 0 is nobody. */
