@@ -58,6 +58,7 @@ struct account {
 
 struct accounts {
 	struct account	**all;			/* in the order of their numbers */
+	struct account	**by_name;
 	uint32_t	  count;
 };
 

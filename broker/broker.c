@@ -29,6 +29,8 @@ broker_new(struct broker **out, const struct broker_config *config,
 	b->program = config->program;
 	b->max_payload = config->max_payload;
 	b->watchdog = config->watchdog;
+	b->server_name = config->server_name;
+	b->cluster = config->cluster;
 	b->directory = directory->base;
 	b->tables = tables_head(tables->base);
 	b->subs = tables_subscriptions(tables->base);
@@ -91,6 +93,11 @@ broker_free(struct broker *b)
 			peer_free(b->peers[i]);
 		}
 	subscription_forget_old(b);
+	enter_free(b);
+	shadows_free(b);
+	answers_free(b);
+	importers_free(b);
+	free(b->found);
 	if (b->index != NULL)
 		index_free(b->index);
 	requests_free(b);
@@ -192,6 +199,14 @@ broker_replace_partition(struct broker *b, unsigned peer, uint64_t incarnation,
 	segment_unmap(&p->partition);
 	peer_read_partition(b, p, &taken);
 	return 0;
+}
+
+struct index_view *
+broker_peer_view(struct broker *b, unsigned peer, uint64_t incarnation)
+{
+	struct peer	*p = peer_find(b, peer, incarnation);
+
+	return p == NULL || p->partition.base == NULL ? NULL : &p->view;
 }
 
 void

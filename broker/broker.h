@@ -42,6 +42,7 @@ struct message {
 	uint32_t	 publisher;	/* connection slot of the local publisher; NO_CONNECTION: not ours */
 	bool		 echo;		/* the publisher also gets what it publishes */
 	bool		 wants_503;	/* has a reply, and is to hear `no responders` */
+	bool		 imported;	/* came through a service import: stream imports do not take it further */
 };
 #define NO_CONNECTION	UINT32_MAX
 
@@ -81,6 +82,7 @@ struct broker_config {
 	void			*program;
 	size_t			 max_payload;	/* largest body accepted from a lane */
 	double			 watchdog;	/* seconds a lane may stay full before complain(hung) */
+	const char		*server_name, *cluster;	/* for services that are told who asks; NULL: none */
 };
 
 /* partition, tables: ours, mapped writable, full of zeros. directory: read-only.
@@ -117,6 +119,8 @@ int broker_add_peer(struct broker *b, unsigned peer, uint64_t incarnation,
 /* Its compacted partition, consumed; the old one is unmapped. 0 or -ESRCH. */
 int broker_replace_partition(struct broker *b, unsigned peer, uint64_t incarnation,
     const struct segment *partition);
+/* Its partition, for reports; NULL: it has not joined, or is gone. Valid until the next message about it. */
+struct index_view *broker_peer_view(struct broker *b, unsigned peer, uint64_t incarnation);
 /* It died: forget everything of it. Unknown or older incarnations are ignored. */
 void broker_remove_peer(struct broker *b, unsigned peer, uint64_t incarnation);
 
@@ -129,12 +133,14 @@ void broker_remove_peer(struct broker *b, unsigned peer, uint64_t incarnation);
  */
 int broker_subscribe(struct broker *b, uint32_t account, uint32_t connection,
     struct bytes subject, struct bytes queue, uint32_t *slot);
-/* Remove it; calls `removed` first. The flag 0x80 of a subscription is the broker's. */
+/* Remove it; calls `removed` first. The flags 0x10 to 0x80 of a subscription are the broker's. */
 void broker_unsubscribe(struct broker *b, uint32_t slot);
 /* The record of a slot that broker_subscribe() gave; in the tables, until it is removed or moved. */
 struct subscription *broker_subscription(struct broker *b, uint32_t slot);
 /* Its subject as subscribed, and its queue group, for the log. */
 size_t broker_subject(struct broker *b, uint32_t slot, char *buf, size_t size, struct bytes *queue);
+/* Its queue group alone; len 0: none. */
+struct bytes broker_queue(const struct broker *b, const struct subscription *sub);
 /* A subscription without queue group of this connection that matches subject; 0: none. */
 uint32_t broker_find_plain(struct broker *b, uint32_t account, uint32_t connection, struct bytes subject);
 
@@ -143,8 +149,11 @@ uint32_t broker_find_plain(struct broker *b, uint32_t account, uint32_t connecti
 /* What one publisher's messages have in common; one for each connection, zeroed at its start and
  * when its account or policy changes. */
 struct publish_hint {
-	void	*entry;		/* the match of its last subject */
-	bool	 missed;	/* a subject was not in the cache; the caller resets it */
+	void		*entry;		/* the match of its last subject */
+	uint32_t	 mapped, verdict;	/* where the last mapping and the last permission are kept */
+	bool		 missed;	/* a subject was not in the cache; the caller resets it */
+	bool		 again;		/* the caller sets it: this message was PUBLISH_BLOCKED and comes again */
+	bool		 granted;	/* the last one was allowed as an answer */
 };
 
 /* What a message that enters here becomes. */
@@ -155,8 +164,9 @@ enum entering {
 
 /*
  * The one way in, before broker_publish(): the account's mapping, then the permission of the
- * publisher. policy NULL: everything is allowed; grants: what it was sent replies for. m->subject
- * may be another after this; it is valid until the next call. now: seconds, monotonic.
+ * publisher. policy NULL: everything is allowed; grants: what it was sent replies for, NULL: nothing. m->subject
+ * may be another after this, empty if the mapping loses the message: nobody gets that. It is valid until the
+ * next call, or until other accounts are set. now: seconds, monotonic; used where grants are.
  */
 enum entering broker_enter(struct broker *b, struct message *m, struct policy *policy,
     struct grants *grants, struct publish_hint *hint, double now);
@@ -178,6 +188,9 @@ enum published broker_publish(struct broker *b, const struct message *m, uint64_
  * Worth it where the cache misses. */
 #define BROKER_EXPECTED	16u
 void broker_expect(const struct broker *b, uint32_t account, const struct bytes *subjects, unsigned count);
+
+/* Is anybody interested in what might be published there? What is costly to make is asked for first. */
+bool broker_wanted(struct broker *b, uint32_t account, struct bytes subject);
 
 /* Look at all partitions once for changes: after each read from a socket, before its messages. */
 void broker_refresh(struct broker *b);

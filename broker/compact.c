@@ -57,11 +57,13 @@ subscription_move(struct broker *b, uint32_t slot, struct index *index,
 	to->record = record;
 	to->next = map[from->next];
 	to->prev = map[from->prev];
+	if (from->prev == 0)
+		index_set_note(index, record, map[slot]);
+	if ((from->flags & SUBSCRIPTION_INTERNAL) != 0)
+		return 0;		/* its hash_next is no slot */
 	to->conn_next = from->conn_next <= b->top ? map[from->conn_next] : 0;
 	to->conn_prev = from->conn_prev <= b->top ? map[from->conn_prev] : 0;
 	to->hash_next = from->hash_next <= b->top ? map[from->hash_next] : 0;
-	if (from->prev == 0)
-		index_set_note(index, record, map[slot]);
 	return 0;
 }
 
@@ -72,7 +74,7 @@ tables_switch(struct broker *b, void *tables, uint32_t top)
 
 	atomic_store_explicit(&head->records_lost,
 	    atomic_load_explicit(&b->tables->records_lost, memory_order_relaxed), memory_order_relaxed);
-	atomic_store_explicit(&head->subscriptions, b->live, memory_order_relaxed);
+	atomic_store_explicit(&head->subscriptions, b->live - b->internal, memory_order_relaxed);
 	atomic_store_explicit(&head->subscription_top, top, memory_order_relaxed);
 	b->tables = head;
 	b->subs = tables_subscriptions(tables);
@@ -117,8 +119,10 @@ broker_compact(struct broker *b, const struct segment *partition, const struct s
 	b->old_index = b->index;
 	b->index = index;
 	cache_forget(&b->cache);
+	shadows_moved(b, map, top);
+	answers_moved(b, map);
 	for (slot = 1; slot <= top; slot++)
-		if (map[slot] != 0)
+		if (map[slot] != 0 && (b->subs[map[slot]].flags & SUBSCRIPTION_INTERNAL) == 0)
 			moved(b->program, b->subs[map[slot]].connection, slot, map[slot]);
 	free(map);
 	return 0;

@@ -11,7 +11,7 @@
 /* Bytes written after which a peer may see them, though the batch goes on. */
 #define PUBLISH_AFTER(lane)	((lane)->out[RING_BULK].size / 8)
 
-static double
+double
 seconds_now(void)
 {
 	struct timespec t;
@@ -340,6 +340,10 @@ broker_flush(struct broker *b)
 	struct peer	*p;
 
 	lanes_continue(b);
+	if (b->answers != NULL) {
+		answers_expire(b);
+		answers_continue(b);
+	}
 	lanes_watch(b);
 	lanes_unblocked(b);
 	left = b->dirty;
@@ -358,9 +362,11 @@ broker_timeout(const struct broker *b)
 	uint64_t		 left;
 	const struct peer	*p;
 
-	if (b->blocked == 0)
+	if (b->blocked == 0 && b->answers == NULL)
 		return 0;
 	now = seconds_now();
+	if (b->answers != NULL)
+		least = answers_timeout(b, now);
 	for (left = b->blocked; left != 0; left &= left - 1) {
 		p = b->peers[__builtin_ctzll(left)];
 		if (p->hung)

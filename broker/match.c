@@ -291,28 +291,49 @@ entry_measure(const struct broker *b, struct entry *e, uint32_t nlocals)
 	    e->ngroups * sizeof(struct group) + names;
 }
 
+/* Service imports: they count as members of no group. How many, or -ENOMEM. */
+static int
+ask_services(struct broker *b, struct entry *e, bool all)
+{
+	bool	special = false;
+	int	n;
+
+	e->nservices = 0;
+	if (!all || b->accounts == NULL)
+		return 0;
+	if ((n = services_find(b, e, &special)) >= 0 && special)
+		e->lanes |= BIT(b->participant);
+	return n;
+}
+
 static int
 entry_fill(struct broker *b, struct entry *e, bool all)
 {
-	uint32_t	nlocals = 0, nmembers, ngroups;
+	uint32_t	nlocals = 0, nmembers, ngroups, nservices;
 	size_t		bytes;
 	int		rc;
 
 	e->lanes = e->maybe = e->allowed = 0;
 	e->membership = 0;
+	if ((rc = ask_services(b, e, all)) < 0)
+		return rc;
+	nservices = (uint32_t)rc;
 	b->nitems = 0;
 	if ((rc = ask_own(b, e, &nlocals)) != 0 || (all && (rc = ask_peers(b, e)) != 0))
 		return rc;
 	if (b->nitems > 1)
 		qsort(b->items, b->nitems, sizeof(*b->items), item_compare);
-	bytes = entry_measure(b, e, nlocals);
-	nmembers = e->nmembers;
+	bytes = entry_measure(b, e, nlocals) + nservices * sizeof(struct taker);
+	nmembers = e->nmembers + nservices;
 	ngroups = e->ngroups;
 	if ((rc = cache_reserve(&b->cache, e, bytes)) != 0)
 		return rc;
 	e->nlocals = nlocals;		/* cleared with the memory it had */
 	e->nmembers = nmembers;
 	e->ngroups = ngroups;
+	e->nservices = nservices;
+	if (nservices != 0)
+		memcpy(e->takers + nlocals + nmembers - nservices, b->found, nservices * sizeof(*b->found));
 	locals_fill(b, e);
 	groups_fill(b, e);
 	e->own_epoch = b->own_epoch;
@@ -432,4 +453,12 @@ match_group(const struct entry *e, struct bytes name)
 			low = middle + 1;
 	}
 	return NULL;
+}
+
+bool
+broker_wanted(struct broker *b, uint32_t account, struct bytes subject)
+{
+	const struct entry	*e = match_all(b, account, subject);
+
+	return e == NULL || (e->lanes | e->nlocals | e->ngroups) != 0;
 }

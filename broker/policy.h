@@ -6,6 +6,9 @@
  * messages.def (permission_set, then permission) and shared by all clients
  * that have the same records; an answer is cached in it, within bounds.
  *
+ * Memory: the records, some 100 bytes for each pattern of three tokens, and a cache that
+ * grows while it is missed, of 2 KiB to 32 KiB, of all policies together 32 MiB.
+ *
  * A subject is allowed if a pattern allows it, or if none are given, and no
  * pattern denies it; deny wins.
  */
@@ -28,8 +31,13 @@ void policy_put(struct policy *p);		/* a reference less; NULL is nothing */
 /* The bytes that it was made of. */
 struct bytes policy_records(const struct policy *p);
 
-/* May it publish there? Hot path: of a subject asked before this is a look into the cache. */
+/* May it publish there? Of a subject asked before this is a look into the cache. */
 bool policy_publish(struct policy *p, struct bytes subject);
+/*
+ * The same for who often asks the same: *place is where the last answer was, any number at first. Hot path:
+ * one compare.
+ */
+bool policy_publish_near(struct policy *p, struct bytes subject, uint32_t *place);
 
 enum policy_subscribes {
 	SUBSCRIBE_REFUSED,
@@ -38,24 +46,32 @@ enum policy_subscribes {
 };
 
 /*
- * May it subscribe? Only to a subset of what is allowed: `foo.>` is not one of
+ * May it subscribe? Only to a subset of what one pattern allows: `foo.>` is not one of
  * `foo.*`. queue.len 0: without a group. Patterns with a queue group are for
- * subscriptions in a group that it matches.
+ * subscriptions in a group of that name, or that it matches; where such patterns allow the
+ * subject, the group has to be one of theirs. Of what is denied, `foo.*` refuses `foo.>` too, as the real server does.
  */
 enum policy_subscribes policy_subscribe(struct policy *p, struct bytes subject, struct bytes queue);
 
 /* Of a SUBSCRIBE_FILTERED one: is this published subject free of what is denied? Cached. */
 bool policy_delivers(struct policy *p, struct bytes subject, struct bytes queue);
 
-/* allow_responses: are replies to what is delivered allowed, how many, for how long? */
+/* allow_responses: are replies to what is delivered allowed, how many (NO_LIMIT: any number), for how long
+ * (negative: for ever)? */
 bool policy_responds(const struct policy *p, uint64_t *messages, double *seconds);
 
-/* Reply subjects that one client may publish to because it was sent them. Zeroed at its start. */
-struct grants { struct grant *all; uint32_t count, room; double pruned; };
-#define GRANTS_PRUNE	4096	/* when there are more, those that are over go, once a second at most */
+/*
+ * Reply subjects that one client may publish to because it was sent them; zeroed at its start. Some 100 bytes
+ * and the subject for each, GRANTS_MOST of them: then the oldest makes room.
+ */
+struct grants { struct grants_table *table; };
+#define GRANTS_MOST	65536
 
-/* A message with this reply was delivered. now: seconds, monotonic. False: no memory, it is not granted. */
-bool grants_add(struct grants *g, const struct policy *p, struct bytes reply, double now);
+/*
+ * A message with this reply was delivered: as many messages more may come there, unless p allows them anyway.
+ * now: seconds, monotonic. False: no memory, it is not granted.
+ */
+bool grants_add(struct grants *g, struct policy *p, struct bytes reply, double now);
 /* Is subject granted? Then it is one time less. */
 bool grants_use(struct grants *g, struct bytes subject, double now);
 void grants_free(struct grants *g);

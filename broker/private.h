@@ -14,8 +14,8 @@
 
 /* Who takes a message: a subscription of ours, or, in a group, a participant. */
 struct taker {
-	union { uint32_t connection, participant; };
-	union { uint32_t slot, weight; };
+	union { uint32_t connection, participant, builtin; };
+	union { uint32_t slot, weight, import; };
 };
 
 /* A queue group, of whatever patterns; its members are takers[first..]: ours, then participants. */
@@ -37,8 +37,10 @@ struct group {
  *
  * A hit of one subscription looks at its first two cache lines.
  *
- * takers: nlocals plain ones of ours, then the groups' members; behind them
- * the groups (sorted by name) and their names.
+ * takers: nlocals plain ones of ours, then the groups' members, then service
+ * imports; behind them the groups (sorted by name) and their names.
+ *
+ * lanes: our own bit says that it is a matter of services.c.
  */
 struct entry {
 	uint64_t	 epoch;			/* b->epoch when all was last found true; 0: not */
@@ -63,7 +65,8 @@ struct entry {
 	uint32_t	 number;		/* in the slab */
 	uint32_t	 room;			/* bytes of takers that are ours; 0: few */
 	uint32_t	 subject_room;		/* bytes of subject that are ours; 0: short_subject */
-	char		 pad[16];
+	uint32_t	 nservices;		/* of nmembers, the last ones: service imports */
+	char		 pad[12];
 };
 _Static_assert(sizeof(struct entry) == 256, "four cache lines");
 
@@ -155,6 +158,8 @@ struct request {
 	uint32_t	 asked;		/* under this number */
 	uint64_t	 cid;		/* publisher's, or the participant's incarnation */
 	uint64_t	 awaited;	/* participants that have not said `none` */
+	uint32_t	 root;		/* not 0: one of the messages that this request was made into */
+	uint32_t	 children;	/* of a root: those that wait, and one while there may come more */
 	char		*text;		/* subject, reply */
 	uint32_t	 subject, reply, room;
 };
@@ -194,8 +199,20 @@ struct broker {
 	struct index		*index;
 	uint32_t		 top, free;	/* slots ever used; first of the free ones */
 	uint64_t		 live;
+	uint32_t		 internal;	/* of `live`, no client's */
 	uint32_t		*leaving, leaving_room;
 	bool			 leaving_lost;	/* some are only marked */
+	struct mappings		*mappings;	/* NULL: no account has any */
+	const struct accounts	*accounts;	/* NULL: none but the global one */
+	struct answers		*answers;	/* NULL as long as accounts is */
+	const char		*server_name, *cluster;
+	struct importer		*importers;	/* in the order of their numbers: importers.c */
+	uint32_t		 nimporters;
+	struct taker		*found;		/* imports that were asked for */
+	uint32_t		 nfound, found_room;
+	struct shadow		*shadows;	/* the first is nobody */
+	uint32_t		 nshadows, shadows_room, free_shadow;
+	uint32_t		*first_shadow, first_room;	/* by the parent's slot */
 	uint32_t		 stripes[STRIPES];
 
 	/* compaction: the partition that peers may still read */
@@ -216,6 +233,9 @@ struct broker {
 	char			 head[WIRE_HEAD_MAX];	/* of a record being written */
 	char			 text[WIRE_HEAD_MAX];	/* copied out of a record being read */
 	char			 subject[INDEX_SUBJECT_MAX];
+	char			 pattern[INDEX_SUBJECT_MAX];	/* of a shadow, of a leg; of a shadow's parent: */
+	char			 parent[INDEX_SUBJECT_MAX];
+	char			 mapped[INDEX_SUBJECT_MAX];	/* a message's subject for a shadow's parent, a leg's */
 };
 
 #define BIT(participant)	(UINT64_C(1) << (participant))
@@ -296,14 +316,156 @@ int queue_participant(struct broker *b, const struct entry *e, const struct grou
 
 /* ---- subscriptions.c */
 
-/* Bit of subscription.flags that is the broker's: to be removed after this message. */
-#define SUBSCRIPTION_LEAVING	0x80
+/* Bits of subscription.flags that are the broker's. */
+#define SUBSCRIPTION_LEAVING	0x80	/* to be removed after this message */
+#define SUBSCRIPTION_IMPORTS	0x40	/* has shadows */
+#define SUBSCRIPTION_SHADOW	0x20	/* is one: imports.c */
+#define SUBSCRIPTION_ANSWERS	0x10	/* takes what services answer: answers.c */
+#define SUBSCRIPTION_INTERNAL	(SUBSCRIPTION_SHADOW | SUBSCRIPTION_ANSWERS)
+
+/* A member more of an interest, without shadows. flags: of SUBSCRIPTION_INTERNAL. As broker_subscribe(). */
+int subscription_add(struct broker *b, uint32_t account, uint32_t connection, struct bytes subject,
+    struct bytes queue, uint8_t flags, uint32_t *slot);
+/* Without a word to the program: what subscription_add() did is undone. */
+void subscription_drop(struct broker *b, uint32_t slot);
 /* Remove it when the message that is being routed is done. */
 void subscription_leave(struct broker *b, uint32_t slot);
 void subscriptions_leave(struct broker *b);	/* remove those */
 void subscription_forget_old(struct broker *b);	/* nobody reads the old partition */
 
+/* ---- importers.c: which imports of an account concern a subject, however many it has */
+
+/* 0 or -ENOMEM: then there are none. */
+int importers_set(struct broker *b, const struct accounts *accounts);
+void importers_free(struct broker *b);
+/* The account, if it imports anything; NULL: it does not. */
+const struct importer *importer_find(const struct broker *b, uint32_t account);
+const struct account *importer_account(const struct importer *im);
+/*
+ * Stream imports that bring what a pattern may match, service imports that take a published subject: their
+ * numbers, rising, into b->found[0..b->nfound). 0 or -ENOMEM.
+ */
+int importer_streams(struct broker *b, const struct importer *im, struct bytes pattern);
+int importer_services(struct broker *b, const struct importer *im, struct bytes subject);
+/* One more into b->found. 0 or -ENOMEM. */
+int found_add(struct broker *b, struct taker t);
+
+/* ---- imports.c: a subscription of an importer has a shadow in the exporter's account for each stream import */
+
+struct shadow {
+	const struct stream_import *import;
+	uint32_t	slot, parent;		/* itself, whose it is */
+	uint32_t	next;			/* of the same parent; of those that are free. 0 ends */
+};
+
+/* The shadows that a new subscription needs. 0; -ENOMEM, -ENOSPC: none are there. */
+int shadows_add(struct broker *b, uint32_t parent);
+void shadows_remove(struct broker *b, uint32_t parent);
+/* All subscriptions have another slot: that of map[]. */
+void shadows_moved(struct broker *b, const uint32_t *map, uint32_t top);
+void shadows_free(struct broker *b);
+/* A message of the exporter's, to the subscription whose shadow `sub` is. True: it took it. */
+bool shadow_deliver(struct broker *b, const struct subscription *sub, const struct message *m);
+
+/* ---- services.c: what is published to a service import's subject goes to the exporter too */
+
+/*
+ * The imports that (e->account, e->subject) matches, into b->found. Their number; -ENOMEM. Answers
+ * come this way as well: *special says that publishing there needs services_publish().
+ */
+int services_find(struct broker *b, const struct entry *e, bool *special);
+/* The message of an entry that is special. */
+enum published services_publish(struct broker *b, const struct message *m, uint64_t cid);
+
+/* ---- answers.c: to whom the answers of services go */
+
+struct answers;
+struct response;
+
+/* Somebody of `requester` asks a service of `account`. */
+struct asking {
+	uint32_t	 account, requester;
+	struct bytes	 reply;			/* the requester's */
+	enum response_type type;
+	double		 threshold;		/* seconds until the first answer, and from one to the next */
+	struct sample	*sample;		/* how long it takes is to be told; NULL: not. Taken over */
+};
+
+#define ANSWER_OWN	8			/* characters that are the same for all of a participant */
+#define ANSWER_TOKEN	16			/* and those of one request: 96 random bits */
+#define ANSWER_PREFIX	"_R_."
+#define ANSWER_SUBJECT	(sizeof(ANSWER_PREFIX) - 1 + ANSWER_OWN + 1 + ANSWER_TOKEN)
+
+int answers_new(struct broker *b);		/* 0 or -ENOMEM; not again if it was done */
+void answers_free(struct broker *b);
+/* Accounts are others now: what concerns those that are gone goes. */
+void answers_accounts(struct broker *b);
+/* Are answers published there? */
+bool answers_subject(struct bytes subject);
+/* What is to come goes to ask->reply; to[ANSWER_SUBJECT] is the subject for the service. NULL: too many wait, or no memory. */
+struct response *answers_expect(struct broker *b, const struct asking *ask, char *to);
+/* Nobody is there to answer. */
+void answers_cancel(struct broker *b, struct response *r);
+/* A message to one of our subjects. False: nobody waits for it. */
+bool answers_take(struct broker *b, const struct message *m);
+/* So much waits for a lane that no more is taken from our own clients. */
+bool answers_full(const struct broker *b);
+/* Publish what was taken, as far as lanes allow. */
+void answers_continue(struct broker *b);
+/* A message of ours, published before long. False: no room, it is counted as lost. */
+bool answers_tell(struct broker *b, const struct message *m);
+/* Who a message of ours is from; 0: not one of our clients. */
+uint64_t publisher_cid(const struct broker *b, uint32_t publisher);
+/* What took too long. */
+void answers_expire(struct broker *b);
+/* Seconds until then, 0: nothing waits. */
+double answers_timeout(const struct broker *b, double now);
+void answers_moved(struct broker *b, const uint32_t *map);
+
+/* ---- requester.c: who asks */
+
+/*
+ * What a service is told of a client: JSON. detailed: all, otherwise its account and round-trip time.
+ * server: also where it is. service: the account of a chain of imports, NULL: none. NULL: it is gone, or no memory.
+ */
+struct json_t *requester_json(const struct broker *b, uint32_t connection, uint64_t cid, uint32_t account,
+    bool detailed, bool server, const char *service);
+/* Nanoseconds; 0: not measured. */
+uint64_t requester_rtt(const struct broker *b, uint32_t connection, uint64_t cid);
+/* RFC 3339 with as many digits as it needs. */
+#define TIME_TEXT	40
+void time_text(char text[TIME_TEXT], uint64_t nanoseconds);
+/* m's body with `info` in its headers, and nothing like it that the client wrote. NULL: no memory. */
+struct block *requester_body(const struct message *m, struct bytes info, uint32_t *header);
+
+/* ---- latency.c: how long services take */
+
+struct sample;
+
+/* Is this request to be told of? NULL: no, or no memory. */
+struct sample *sample_new(struct broker *b, const struct service_import *import, uint32_t requester,
+    const struct message *m, uint64_t cid);
+void sample_free(struct sample *s);		/* NULL is nothing */
+/* An answer came from a client of ours, or, if publisher is NO_CONNECTION, from elsewhere. */
+void sample_answered(struct broker *b, struct sample *s, const struct message *m);
+/* It never will: 400, 503, 504. */
+void sample_failed(struct broker *b, struct sample *s, int status, const char *description);
+
+double seconds_now(void);			/* monotonic */
+
 /* ---- publish.c: what is done after each message */
+
+/* Does it need a lane that is full? */
+bool publish_blocked(const struct broker *b, const struct entry *e, const struct message *m);
+/*
+ * Deliver m here and send it to the participants of *set. True: somebody here took it. root: the
+ * request of which it is one message; NULL: it is one itself, if it wants to be.
+ */
+bool publish_route(struct broker *b, const struct entry *e, const struct message *m, uint64_t cid,
+    uint32_t *root, uint64_t *set);
+/* What a message left behind. */
+void publish_after(struct broker *b, const struct message *m, uint64_t cid);
+bool deliver_internal(struct broker *b, const struct subscription *sub, const struct message *m);
 
 static inline bool
 deliver_one(struct broker *b, struct taker t, const struct message *m)
@@ -312,8 +474,10 @@ deliver_one(struct broker *b, struct taker t, const struct message *m)
 	enum delivery		 how;
 	uint64_t		 delivered;
 
-	if ((t.connection == m->publisher && !m->echo) || (sub->flags & SUBSCRIPTION_LEAVING) != 0)
+	if (t.connection == m->publisher && !m->echo)
 		return false;
+	if ((sub->flags & (SUBSCRIPTION_LEAVING | SUBSCRIPTION_INTERNAL)) != 0)
+		return (sub->flags & SUBSCRIPTION_LEAVING) == 0 && deliver_internal(b, sub, m);
 	how = b->calls.deliver(b->program, t.connection, sub, m);
 	if (how == DELIVERY_REFUSED)
 		return false;
@@ -341,6 +505,17 @@ deliver_plain(struct broker *b, const struct entry *e, const struct message *m)
 	return taken;
 }
 
+/* ---- enter.c */
+
+/* Mappings follow these accounts; NULL: there are none. 0 or -ENOMEM: there are none. */
+int enter_set_accounts(struct broker *b, const struct accounts *accounts);
+void enter_free(struct broker *b);
+/*
+ * Only if b->mappings: what the account's mapping makes of subject, in text; what broker_enter() made of
+ * another one stays where it is. False: it gets too long.
+ */
+bool enter_map(struct broker *b, uint32_t account, struct bytes *subject, char text[INDEX_SUBJECT_MAX]);
+
 /* ---- lanes.c */
 
 /* Write a message into the bulk ring, or keep it until there is space. */
@@ -357,6 +532,12 @@ void peer_drop_spills(struct broker *b, struct peer *p);
 
 /* A request of a publisher of ours waits for `none` of all of these. Its number; 0: no memory. */
 uint32_t request_new(struct broker *b, uint64_t awaited, const struct message *m, uint64_t cid);
+/* One that becomes several messages, by service imports: nobody took it when nobody took any of them. */
+uint32_t request_root(struct broker *b, const struct message *m, uint64_t cid);
+/* One of these. 0: nothing waits. */
+uint32_t request_child(struct broker *b, uint64_t awaited, uint32_t root);
+/* All were sent, or one of them has ended. taken: somebody took one. */
+void request_root_done(struct broker *b, uint32_t root, bool taken);
 /* The same for one that a peer asked us about. */
 uint32_t request_relay(struct broker *b, uint64_t awaited, const struct peer *p, uint32_t asked);
 /* This participant delivered to nobody: after the last such answer the publisher hears 503. */

@@ -4,8 +4,15 @@
  */
 #include "broker/private.h"
 
-/* What a message left behind; reasons to be here are rare. */
-static void
+/* To a slot that is no client's. */
+bool
+deliver_internal(struct broker *b, const struct subscription *sub, const struct message *m)
+{
+	return (sub->flags & SUBSCRIPTION_SHADOW) != 0 ? shadow_deliver(b, sub, m) : answers_take(b, m);
+}
+
+/* Reasons to be here are rare. */
+void
 publish_after(struct broker *b, const struct message *m, uint64_t cid)
 {
 	if (b->nleaving != 0 || b->leaving_lost)
@@ -17,8 +24,7 @@ publish_after(struct broker *b, const struct message *m, uint64_t cid)
 	}
 }
 
-/* Does it need a lane that is full? */
-static bool
+bool
 publish_blocked(const struct broker *b, const struct entry *e, const struct message *m)
 {
 	const struct group	*g = entry_groups(e);
@@ -72,19 +78,16 @@ head_for(struct broker *b, struct wire_out *w, const struct entry *e, unsigned p
 	return wire_end(w);
 }
 
-/* To all participants of `set`. nobody: here it found no taker. */
+/* To all participants of `set`, who answer `request`. */
 static void
 publish_remote(struct broker *b, const struct entry *e, const struct message *m, uint64_t cid,
-    uint64_t set, bool nobody)
+    uint64_t set, uint32_t request)
 {
 	struct source	 s = { .body = m->body };
 	struct wire_out	 w;
 	uint64_t	 maybe = e->maybe;
 	unsigned	 p;
-	uint32_t	 request = 0;
 
-	if (m->wants_503 && nobody && m->reply.len <= WIRE_TEXT_MAX)
-		request = request_new(b, set, m, cid);
 	if (!wire_begin(&w, b->head, m, cid, request)) {
 		counter_add(&b->tables->records_lost, 1);
 		return;
@@ -98,27 +101,45 @@ publish_remote(struct broker *b, const struct entry *e, const struct message *m,
 	}
 }
 
-/* With queue groups or other participants. */
-static enum published
-publish_widely(struct broker *b, const struct entry *e, const struct message *m, uint64_t cid)
+bool
+publish_route(struct broker *b, const struct entry *e, const struct message *m, uint64_t cid,
+    uint32_t *root, uint64_t *set)
 {
 	struct group	*g = entry_groups(e), *end = g + e->ngroups;
-	uint64_t	 set = e->lanes;
+	uint32_t	 request = 0;
 	bool		 taken;
 	size_t		 i;
 
-	if (b->blocked != 0 && publish_blocked(b, e, m))
-		return PUBLISH_BLOCKED;
+	*set = e->lanes & ~BIT(b->participant);
 	b->npicks = 0;
 	b->routing++;
 	taken = deliver_plain(b, e, m);
 	for (; g < end; g++)
 		taken |= queue_publish(b, e, g, m);
 	for (i = 0; i < b->npicks; i++)
-		set |= BIT(b->picks[i].participant);
-	if (set != 0)
-		publish_remote(b, e, m, cid, set, !taken);
+		*set |= BIT(b->picks[i].participant);
+	if (*set != 0 && !taken && root != NULL)
+		request = request_child(b, *set, *root);
+	else if (*set != 0 && !taken && m->wants_503 && m->reply.len <= WIRE_TEXT_MAX)
+		request = request_new(b, *set, m, cid);
+	if (*set != 0)
+		publish_remote(b, e, m, cid, *set, request);
 	b->routing--;
+	return taken;
+}
+
+/* With queue groups or other participants. */
+static enum published
+publish_widely(struct broker *b, const struct entry *e, const struct message *m, uint64_t cid)
+{
+	uint64_t	 set;
+	bool		 taken;
+
+	if ((e->lanes & BIT(b->participant)) != 0)
+		return services_publish(b, m, cid);
+	if (b->blocked != 0 && publish_blocked(b, e, m))
+		return PUBLISH_BLOCKED;
+	taken = publish_route(b, e, m, cid, NULL, &set);
 	publish_after(b, m, cid);
 	if (m->wants_503 && !taken && set == 0)
 		b->calls.no_responders(b->program, m->publisher, cid, m->subject, m->reply);

@@ -211,6 +211,8 @@ receive_deliver(struct broker *b, struct peer *p, struct wire_in *w)
 		tell_none(b, p, w->request);
 	if (b->nleaving != 0 || b->leaving_lost)
 		subscriptions_leave(b);
+	if (b->answers != NULL)
+		answers_continue(b);
 	block_unref(own);
 	return NULL;
 }
@@ -244,7 +246,7 @@ receive_first(struct broker *b, struct peer *p, const struct ring_record *r)
 	if (p->partial != NULL || r->len <= sizeof(first))
 		return "a first piece out of its place";
 	memcpy(&first, r->data, sizeof(first));
-	if (first.total > WIRE_HEAD_MAX + b->max_payload || first.total <= r->len - sizeof(first))
+	if (first.total > WIRE_HEAD_MAX + b->max_payload + WIRE_ADDED || first.total <= r->len - sizeof(first))
 		return "size of a message in pieces";
 	if ((p->partial = block_new(first.total)) == NULL)
 		return "no memory for a message in pieces";
@@ -386,6 +388,8 @@ broker_drain(struct broker *b, size_t budget)
 	unsigned	i, number;
 
 	lanes_continue(b);
+	if (b->answers != NULL)
+		answers_continue(b);
 	for (i = 0; i < PARTICIPANTS && b->joined != 0; i++) {
 		number = (b->turn + i) % PARTICIPANTS;
 		if ((b->joined & BIT(number)) != 0 && peer_drain(b, b->peers[number], budget))

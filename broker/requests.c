@@ -21,7 +21,7 @@ request_next(struct broker *b)
 	if (++b->last_request == 0)
 		b->last_request = 1;
 	r = &b->requests[b->last_request % REQUESTS];
-	r->number = 0;
+	r->number = r->root = r->children = 0;
 	return r;
 }
 
@@ -52,6 +52,30 @@ request_new(struct broker *b, uint64_t awaited, const struct message *m, uint64_
 }
 
 uint32_t
+request_root(struct broker *b, const struct message *m, uint64_t cid)
+{
+	uint32_t number = request_new(b, 0, m, cid);
+
+	if (number != 0)
+		b->requests[number % REQUESTS].children = 1;
+	return number;
+}
+
+uint32_t
+request_child(struct broker *b, uint64_t awaited, uint32_t root)
+{
+	struct request *r;
+
+	if (root == 0 || b->requests[root % REQUESTS].number != root || (r = request_next(b)) == NULL)
+		return 0;
+	b->requests[root % REQUESTS].children++;
+	r->relay = 0;
+	r->root = root;
+	r->awaited = awaited;
+	return r->number = b->last_request;
+}
+
+uint32_t
 request_relay(struct broker *b, uint64_t awaited, const struct peer *p, uint32_t asked)
 {
 	struct request *r = request_next(b);
@@ -73,6 +97,10 @@ request_end(struct broker *b, struct request *r)
 	struct peer		*p;
 
 	r->number = 0;
+	if (r->root != 0) {
+		request_root_done(b, r->root, false);
+		return;
+	}
 	if (r->relay == 0) {
 		b->calls.no_responders(b->program, r->connection, r->cid,
 		    (struct bytes){ r->text, r->subject },
@@ -82,6 +110,22 @@ request_end(struct broker *b, struct request *r)
 	p = b->peers[r->relay - 1];
 	if (p != NULL && p->incarnation == r->cid)
 		peer_tell(b, p, WIRE_NONE, &s);
+}
+
+void
+request_root_done(struct broker *b, uint32_t root, bool taken)
+{
+	struct request *r;
+
+	if (root == 0)
+		return;
+	r = &b->requests[root % REQUESTS];
+	if (r->number != root)
+		return;
+	if (taken)
+		r->number = 0;
+	else if (--r->children == 0)
+		request_end(b, r);
 }
 
 void

@@ -106,9 +106,16 @@ subscription_unlink(struct broker *b, uint32_t slot)
 		b->subs[sub->next].prev = sub->prev;
 }
 
+/* Clients' own. */
+static void
+subscriptions_count(struct broker *b)
+{
+	counter_set(&b->tables->subscriptions, b->live - b->internal);
+}
+
 int
-broker_subscribe(struct broker *b, uint32_t account, uint32_t connection,
-    struct bytes subject, struct bytes queue, uint32_t *slot_out)
+subscription_add(struct broker *b, uint32_t account, uint32_t connection, struct bytes subject,
+    struct bytes queue, uint8_t flags, uint32_t *slot_out)
 {
 	uint32_t	record, slot;
 	int		rc;
@@ -125,21 +132,40 @@ broker_subscribe(struct broker *b, uint32_t account, uint32_t connection,
 		return rc;
 	}
 	b->subs[slot].connection = connection;
+	b->subs[slot].flags = flags;
 	subscription_link(b, slot, record);
-	counter_set(&b->tables->subscriptions, ++b->live);
+	b->live++;
+	b->internal += flags != 0;
+	subscriptions_count(b);
 	match_changed(b, account, subject);
 	*slot_out = slot;
 	return 0;
 }
 
-static void
-subscription_remove(struct broker *b, uint32_t slot)
+int
+broker_subscribe(struct broker *b, uint32_t account, uint32_t connection,
+    struct bytes subject, struct bytes queue, uint32_t *slot_out)
+{
+	uint32_t	slot;
+	int		rc;
+
+	if ((rc = subscription_add(b, account, connection, subject, queue, 0, &slot)) != 0)
+		return rc;
+	if (b->accounts != NULL && (rc = shadows_add(b, slot)) != 0) {
+		subscription_drop(b, slot);
+		return rc;
+	}
+	*slot_out = slot;
+	return 0;
+}
+
+void
+subscription_drop(struct broker *b, uint32_t slot)
 {
 	struct subscription	*sub = &b->subs[slot];
 	uint32_t		 account = index_account(b->index, sub->record);
 	int			 len;
 
-	b->calls.removed(b->program, sub->connection, slot);
 	len = index_subject(b->index, sub->record, b->subject, sizeof(b->subject));
 	assert(len >= 0);
 	subscription_unlink(b, slot);
@@ -147,8 +173,19 @@ subscription_remove(struct broker *b, uint32_t slot)
 	if (b->old_index != NULL)
 		index_remove(b->old_index, b->old_records[slot]);
 	match_changed(b, account, (struct bytes){ b->subject, (size_t)len });
+	b->live--;
+	b->internal -= (sub->flags & SUBSCRIPTION_INTERNAL) != 0;
 	slot_give(b, slot);
-	counter_set(&b->tables->subscriptions, --b->live);
+	subscriptions_count(b);
+}
+
+static void
+subscription_remove(struct broker *b, uint32_t slot)
+{
+	b->calls.removed(b->program, b->subs[slot].connection, slot);
+	if ((b->subs[slot].flags & SUBSCRIPTION_IMPORTS) != 0)
+		shadows_remove(b, slot);
+	subscription_drop(b, slot);
 }
 
 void
@@ -234,6 +271,12 @@ broker_subject(struct broker *b, uint32_t slot, char *buf, size_t size, struct b
 	return size;
 }
 
+struct bytes
+broker_queue(const struct broker *b, const struct subscription *sub)
+{
+	return index_queue(b->index, sub->record);
+}
+
 uint32_t
 broker_find_plain(struct broker *b, uint32_t account, uint32_t connection, struct bytes subject)
 {
@@ -248,7 +291,8 @@ broker_find_plain(struct broker *b, uint32_t account, uint32_t connection, struc
 			continue;
 		slot = index_note(b->index, b->hits.records[i]);
 		for (; slot != 0; slot = b->subs[slot].next)
-			if (b->subs[slot].connection == connection)
+			if (b->subs[slot].connection == connection &&
+			    (b->subs[slot].flags & SUBSCRIPTION_INTERNAL) == 0)
 				return slot;
 	}
 	return 0;

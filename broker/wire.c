@@ -27,7 +27,7 @@ void
 wire_again(struct wire_out *w, enum wire_flag flags)
 {
 	w->head.flags = (uint8_t)(flags | (w->m->header != 0 ? WIRE_HEADER : 0) |
-	    (w->request != 0 ? WIRE_REQUEST : 0));
+	    (w->request != 0 ? WIRE_REQUEST : 0) | (w->m->imported ? WIRE_IMPORTED : 0));
 	w->head.names = 0;
 	w->len = sizeof(w->head);
 	if (w->m->header != 0)
@@ -176,6 +176,8 @@ wire_read(struct wire_in *w, char *text, const char *data, size_t len, size_t ma
 	sum = (size_t)head.subject + head.reply + head.names + served;
 	if (sum > c.left)
 		return "lengths beyond the record";
+	if ((head.flags & WIRE_IMPORTED) != 0)
+		max_payload += WIRE_ADDED;
 	if (c.left - sum > max_payload || w->m.header > c.left - sum)
 		return "size of the body";
 
@@ -195,6 +197,7 @@ wire_read(struct wire_in *w, char *text, const char *data, size_t len, size_t ma
 	w->m.publisher = NO_CONNECTION;
 	w->m.echo = true;
 	w->m.wants_503 = false;
+	w->m.imported = (head.flags & WIRE_IMPORTED) != 0;
 	w->cid = head.cid;
 	w->publisher = head.publisher;
 	w->flags = head.flags;

@@ -33,7 +33,8 @@ enum wire_type {
 enum wire_flag {
 	WIRE_HEADER = 1, WIRE_REQUEST = 2, WIRE_SERVE = 4,
 	WIRE_PASSED = 8,	/* for the named groups only; never passed on again */
-	WIRE_FLAGS = 15
+	WIRE_IMPORTED = 16,	/* came through a service import */
+	WIRE_FLAGS = 31
 };
 
 struct wire_head {
@@ -53,6 +54,7 @@ struct wire_pace { uint64_t cid; uint32_t connection, zero; };
 #define WIRE_TEXT_MAX	65535	/* bytes of a subject, of a reply */
 #define WIRE_NAMES_MAX	4096	/* bytes of a list of names */
 #define WIRE_DIGITS_MAX	9
+#define WIRE_ADDED	16384	/* bytes that a service import may add to the headers of a body */
 #define WIRE_HEAD_MAX	(sizeof(struct wire_head) + 12 + 2 * WIRE_TEXT_MAX + 2 * WIRE_NAMES_MAX)
 
 /* A message being written: what all participants get, then what differs. */

@@ -45,6 +45,7 @@ start_receive(struct child *child, const struct msg_start *start, const int *fds
 	child->gid = (uint32_t)start->gid;
 	child->sandbox = (enum sandbox_mode)start->sandbox;
 	child->tells = start->tells != 0;
+	child->version = start->version;
 	return 0;
 }
 

@@ -38,7 +38,7 @@ struct child {
 	int		 next_accounts;	/* the document that goes with it; -1 none */
 	uint64_t	 next_version;	/* of next; 0: none */
 	bool		 refused;	/* next cannot be applied */
-	uint64_t	 version;	/* of settings; 0: those of `start` */
+	uint64_t	 version;	/* of settings */
 	void		(*stop)(struct child *child);	/* called for `shutdown`; NULL: break the loop */
 	void		*program;	/* the program's own state */
 };

@@ -147,7 +147,6 @@ identity_enter(enum sandbox_mode mode, bool root, uint32_t uid, uint32_t gid)
 	rc = capabilities_drop();
 	if (rc != 0)
 		layer_missing(mode, "drop of capabilities", -rc, "a broken process keeps them");
-	limit_set(RLIMIT_NPROC, 0, "limit of processes", mode);	/* would forbid the change of uid */
 }
 
 /* Also where the sandbox is off. */
@@ -203,6 +202,14 @@ landlock_enter(void)
 	return rc;
 }
 
+/* They inherit all that was given up so far, and the filter is put on them too. */
+static void
+threads_start(const struct sandbox_profile *profile)
+{
+	if (profile->threads != NULL)
+		profile->threads(profile->threads_arg);
+}
+
 #ifdef SANITIZED
 static int	entered;
 int __lsan_is_turned_off(void);
@@ -225,6 +232,7 @@ sandbox_enter(const struct sandbox_profile *profile, enum sandbox_mode mode, uin
 	tells_missing = tells;
 	if (mode == SANDBOX_OFF) {
 		privileges_enter(mode);
+		threads_start(profile);
 		if (tells)
 			log_warn("sandbox: off: a broken process can do what its user can");
 		return;
@@ -243,6 +251,8 @@ sandbox_enter(const struct sandbox_profile *profile, enum sandbox_mode mode, uin
 	if (rc != 0)
 		layer_missing(mode, "Landlock", -rc,
 		    "if the system call filter fails, files and signals are within reach");
+	threads_start(profile);
+	limit_set(RLIMIT_NPROC, 0, "limit of processes", mode);	/* would forbid the change of uid, and threads */
 	rc = seccomp_enter(profile);
 	if (rc != 0)
 		layer_missing(mode, "system call filter", -rc, "a broken process can make any system call");

@@ -1,9 +1,9 @@
+#include "common/records.h"
 #include "common/sandbox.h"
-#include "common/settings.h"
 
 /* What differs between the programs; docs/architecture.md 1 says why. */
 const struct sandbox_profile sandbox_config = {
-	.descriptors = 64, .file_size = SETTINGS_MAX, .memfds = true,
+	.descriptors = 64, .file_size = RECORDS_MAX, .memfds = true,
 };
 const struct sandbox_profile sandbox_log = {
 	.descriptors = 1024, .files = true,
@@ -14,8 +14,9 @@ const struct sandbox_profile sandbox_worker = {
 const struct sandbox_profile sandbox_system = {
 	.descriptors = 1024,
 };
+/* Permissions that are too long for a message travel as memfds. */
 const struct sandbox_profile sandbox_auth = {
-	.descriptors = 1024,
+	.descriptors = 4096, .file_size = RECORDS_MAX, .memfds = true,
 };
 const struct sandbox_profile sandbox_monitor = {
 	.descriptors = 4096, .sockets = true,

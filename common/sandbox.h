@@ -15,6 +15,8 @@ struct sandbox_profile {
 	bool		 sockets;		/* reads and writes connected sockets, sets TCP options */
 	bool		 memfds;		/* makes and seals memfds */
 	bool		 files;			/* writes to files it was given */
+	void		(*threads)(void *arg);	/* starts its threads, and waits until all run; NULL: it has none */
+	void		*threads_arg;
 };
 
 extern const struct sandbox_profile sandbox_config, sandbox_log, sandbox_worker,
@@ -26,7 +28,9 @@ extern const struct sandbox_profile sandbox_config, sandbox_log, sandbox_worker,
  * no_new_privs, not dumpable, PDEATHSIG, MDWE, Landlock, seccomp. A layer the
  * host does not allow is logged with what that means, a WARN line if `tells`
  * and else for debugging; SANDBOX_REQUIRED makes it fatal(). Call once, with
- * everything loaded and no thread started.
+ * everything loaded and no thread started: Landlock and capabilities are a
+ * thread's own, so profile->threads is called when these are given up, and before the filter,
+ * which is put on all threads and forbids to start one.
  */
 void sandbox_enter(const struct sandbox_profile *profile, enum sandbox_mode mode, uint32_t uid,
     uint32_t gid, bool tells);

@@ -23,6 +23,7 @@ static const struct setting table[] = {
 	  .offset = offsetof(struct settings, name_),					\
 	  .has = offsetof(struct settings, has_##name_) },
 #define ALIAS(other, name)
+#define BLOCK(name, how, help)
 #define LATER(name, off, what)
 #include "common/settings.def"
 };
@@ -31,14 +32,25 @@ static const struct setting table[] = {
 static const struct { const char *other, *name; } aliases[] = {
 #define SETTING(kind, name, value, lo, hi, unit, how, roles, help)
 #define ALIAS(other_, name_) { #other_, #name_ },
+#define BLOCK(name, how, help)
 #define LATER(name, off, what)
 #include "common/settings.def"
 };
 #define ALIAS_COUNT	(sizeof(aliases) / sizeof(aliases[0]))
 
+static const struct settings_block blocks[] = {
+#define SETTING(kind, name, value, lo, hi, unit, how, roles, help)
+#define ALIAS(other, name)
+#define BLOCK(name_, how_, help) { #name_, how_ },
+#define LATER(name, off, what)
+#include "common/settings.def"
+};
+#define BLOCK_COUNT	(sizeof(blocks) / sizeof(blocks[0]))
+
 static const struct later laters[] = {
 #define SETTING(kind, name, value, lo, hi, unit, how, roles, help)
 #define ALIAS(other, name)
+#define BLOCK(name, how, help)
 #define LATER(name_, off_, what_) { #name_, off_, what_ },
 #include "common/settings.def"
 };
@@ -70,6 +82,20 @@ setting_find(struct bytes name)
 	for (i = 0; i < ALIAS_COUNT; i++)
 		if (name_is(name, aliases[i].other))
 			return setting_find(bytes_of(aliases[i].name));
+	return NULL;
+}
+
+const struct settings_block *
+settings_block_find(struct bytes name)
+{
+	size_t	i;
+
+	for (i = 0; i < BLOCK_COUNT; i++)
+		if (name_is(name, blocks[i].name))
+			return &blocks[i];
+	for (i = 0; i < ALIAS_COUNT; i++)
+		if (name_is(name, aliases[i].other))
+			return settings_block_find(bytes_of(aliases[i].name));
 	return NULL;
 }
 
@@ -124,7 +150,10 @@ name_at(size_t i)
 	if (i < TABLE_COUNT)
 		return table[i].name;
 	i -= TABLE_COUNT;
-	return i < ALIAS_COUNT ? aliases[i].other : laters[i - ALIAS_COUNT].name;
+	if (i < ALIAS_COUNT)
+		return aliases[i].other;
+	i -= ALIAS_COUNT;
+	return i < BLOCK_COUNT ? blocks[i].name : laters[i - BLOCK_COUNT].name;
 }
 
 const char *
@@ -137,7 +166,7 @@ setting_suggest(struct bytes name)
 		return NULL;
 	if (nearest > name.len / 2 + 1)		/* of short ones half may be wrong */
 		nearest = name.len / 2 + 1;
-	for (i = 0; i < TABLE_COUNT + ALIAS_COUNT + LATER_COUNT; i++) {
+	for (i = 0; i < TABLE_COUNT + ALIAS_COUNT + BLOCK_COUNT + LATER_COUNT; i++) {
 		if (i < TABLE_COUNT && (table[i].how & OWN) != 0)
 			continue;
 		known = name_at(i);
@@ -213,6 +242,7 @@ settings_init(struct settings *s)
 	memset(s, 0, sizeof(*s));
 #define SETTING(kind, name, value, lo, hi, unit, how, roles, help) s->name = DEFAULT_##kind(value);
 #define ALIAS(other, name)
+#define BLOCK(name, how, help)
 #define LATER(name, off, what)
 #include "common/settings.def"
 	for (i = 0; i < TABLE_COUNT; i++)

@@ -18,11 +18,13 @@ struct text_list { char **items; size_t count; };
 struct settings {
 #define SETTING(kind, name, value, lo, hi, unit, how, roles, help) STORE_##kind name;
 #define ALIAS(other, name)
+#define BLOCK(name, how, help)
 #define LATER(name, off, what)
 #include "common/settings.def"
 	/* Which were given, by settings.def's order, rather than left at their default. */
 #define SETTING(kind, name, value, lo, hi, unit, how, roles, help) bool has_##name;
 #define ALIAS(other, name)
+#define BLOCK(name, how, help)
 #define LATER(name, off, what)
 #include "common/settings.def"
 };
@@ -51,6 +53,7 @@ struct setting {
 
 #define SETTING(kind, name, value, lo, hi, unit, how, roles, help) + 1
 #define ALIAS(other, name)
+#define BLOCK(name, how, help)
 #define LATER(name, off, what)
 enum { SETTINGS_COUNT = 0
 #include "common/settings.def"
@@ -61,6 +64,15 @@ const struct setting *settings_table(size_t *count);
 
 /* By name or alias, without regard to case; NULL: unknown. */
 const struct setting *setting_find(struct bytes name);
+
+/* A key whose value goes into the accounts documents. */
+struct settings_block {
+	const char	*name;
+	unsigned	 how;		/* LIVE or FIXED */
+};
+
+/* By name or alias, without regard to case; NULL: none of them. */
+const struct settings_block *settings_block_find(struct bytes name);
 
 /* The known name nearest to a misspelt one, for messages; NULL: none is near. */
 const char *setting_suggest(struct bytes name);

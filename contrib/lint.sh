@@ -13,6 +13,7 @@ may() {
 	shm) echo shm common ;;
 	broker) echo broker nats shm common ;;
 	supervisor/config) echo supervisor/config nats common ;;
+	supervisor/auth) echo supervisor/auth nats shm common ;;
 	supervisor/log) echo supervisor/log common ;;
 	supervisor) echo supervisor nats shm common ;;
 	worker) echo worker broker nats shm common ;;

@@ -175,6 +175,17 @@ function range(kind, least, most, unit) {
 	split(line, part, /, */)
 	also[part[2]] = also[part[2]] " ,\n.Cm " part[1]
 }
+/^BLOCK\(/ {
+	line = $0
+	help = line
+	sub(/"\)$/, "", help); sub(/.*"/, "", help)
+	sub(/^BLOCK\(/, "", line)
+	split(line, part, /, */)
+	n++
+	name[n] = part[1]; kind[n] = part[1] ~ /^no_auth/ ? "text" : part[1] ~ /^no_/ ? "boolean" : "block"
+	text[n] = help
+	live[n] = part[2] ~ /LIVE/
+}
 /^SETTING\(/ {
 	line = $0
 	help = line
@@ -198,7 +209,7 @@ function differs(i) {
 	}
 	if (name[i] == "listen") {
 		type = "address"
-		text[i] = "\"host:port\", \":port\", \"[address]:port\" or a port, the same as host and port; a list of them makes several listeners"
+		text[i] = "\"host:port\", \":port\", \"[address]:port\" or a port, the same as host and port; \"unix:/path\"; a list of them makes several listeners"
 		bounds[i] = ""
 	}
 	if (name[i] == "port" || name[i] == "http_port")
@@ -239,15 +250,192 @@ function escaped(s) {
 
 cat <<'END'
 .El
+.Sh USERS
+.Cm authorization
+says who may connect to the global account, $G:
+one user with
+.Cm user
+and
+.Cm password ,
+or who has the
+.Cm token ,
+or the list
+.Cm users .
+.Cm timeout ,
+in seconds or as a duration, is
+.Cm auth_timeout .
+Without it, and without users in
+.Cm accounts ,
+everybody may connect.
+.Pp
+An entry of
+.Cm users
+is a block of
+.Bl -tag -width Ds
+.It Cm user , username No and Cm password , pass
+Passwords and tokens may be bcrypt hashes, which
+.Ql nats server passwd
+and
+.Xr mkpasswd 1
+make; one that begins with $2a$, $2b$, $2x$ or $2y$ has to be one.
+.It Cm nkey
+the public key of a user in the place of both.
+.It Cm permissions
+what it may do; see below.
+.Cm default_permissions
+of
+.Cm authorization
+or the account are for those without.
+.It Cm allowed_connection_types , connection_types , clients
+STANDARD, WEBSOCKET, LEAFNODE, LEAFNODE_WS, MQTT, MQTT_WS, IN_PROCESS, one or a list; without it all.
+.It Cm limits
+as of an account, for all clients that are this user.
+.It Cm expires
+date and time after which it is no user any more, as 2027-01-02T15:04:05Z.
+.It Cm unix_user , unix_group
+name or number of a user or group of the host: whoever connects to a Unix socket as that one is this user.
+Without
+.Cm password
+nobody else is.
+.El
+.Pp
+.Cm no_auth_user
+names the user that a client is who says nothing of itself.
+Where only the system account has users, and there is no block
+.Cm authorization ,
+clients that say nothing of themselves are in the global account, with all permissions.
+.Sh PERMISSIONS
+.Cm publish
+and
+.Cm subscribe
+(also
+.Cm pub ,
+.Cm sub )
+are subjects that are allowed, one or a list, or blocks of
+.Cm allow
+and
+.Cm deny .
+Where nothing is allowed by name, all is; what is denied is denied.
+A subscription is allowed if all that it matches is;
+of what is denied it gets nothing.
+In
+.Cm subscribe
+the name of a queue group may follow the subject, as \(dqfoo workers.*\(dq: then only members of such a group are meant.
+.Pp
+.Cm allow_responses
+allows to publish to the reply subjects of messages that came, and nothing else that is not in
+.Cm publish
+by name: true for one answer in 2 minutes, or a block of
+.Cm max
+(messages; below 0 any number) and
+.Cm expires
+(a duration; below 0 for ever).
+.Sh ACCOUNTS
+.Cm accounts
+is a list of names, or a block with a block for each account.
+Subjects of one account are not seen in another.
+In an account's block there are
+.Bl -tag -width Ds
+.It Cm users , default_permissions
+as above.
+.It Cm exports
+a list of blocks with
+.Cm stream
+(a subject whose messages others may have) or
+.Cm service
+(one that others may send requests to), and
+.Cm accounts ,
+who may, without it everybody;
+.Cm account_token_position :
+the number of a token
+.Sq *
+in the subject, in whose place the importing account has its own name.
+Of services also
+.Cm response
+(singleton, stream or chunked),
+.Cm threshold
+(the time in which an answer has to come, or the next one) and
+.Cm latency :
+a subject to which samples go, or a block of
+.Cm subject
+and
+.Cm sampling
+(a percentage, or headers).
+.It Cm imports
+a list of blocks with
+.Cm stream
+or
+.Cm service ,
+which are blocks of
+.Cm account
+and
+.Cm subject ,
+and where it appears here:
+.Cm to ,
+with $1, $2 or {{wildcard(1)}} for wildcards in another order, or of a stream
+.Cm prefix .
+.Cm share :
+a service is told who asks.
+Imports that lead back to where they begin are refused.
+.It Cm mappings , maps
+subjects that become others as they are published: a destination, a list of blocks of
+.Cm destination ,
+.Cm weight
+(a percentage) and
+.Cm cluster ,
+or one such block.
+At the top of the file they are those of the global account.
+.It Cm limits
+for all clients of the account together:
+END
+awk '/over_rate/ { next }
+/^LIMIT\(/ {
+	line = $0
+	help = line
+	sub(/"\)$/, "", help); sub(/.*"/, "", help)
+	sub(/^LIMIT\(/, "", line)
+	split(line, part, /,[ \t]*/)
+	printf "%s\n.Cm %s\n(%s)", n++ ? "," : "", part[2], help
+}
+END { print "." }' common/limits.def | sed 1d
+cat <<'END'
+\-1 is no limit.
+.Cm over_rate
+is pace, the default, or close.
+.It Cm nkey
+the public key of the account; it has no effect yet.
+.El
 .Sh EXAMPLES
 .Bd -literal
-listen: 0.0.0.0:4222
+listen: [0.0.0.0:4222, "unix:/run/bulkhead/nats.sock"]
 http: localhost:8222
 max_payload: 1MB
 ping_interval: "2m"
 log_file: "/var/log/bulkhead.log"
+
+accounts {
+  ORDERS {
+    users: [
+      {user: shop, password: $2a$11$W2zko751KUvVy59mUTWmpOdWjpEm5qhcCZRd05GjI/sSOT.xtiHyG,
+       permissions: {publish: "order.>", subscribe: "_INBOX.>"}}
+      {user: backup, unix_user: backup, permissions: {publish: {deny: ">"}, subscribe: ">"}}
+    ]
+    exports: [{stream: "order.*"}, {service: "price.get", accounts: [WEB]}]
+    limits: {max_connections: 100, max_messages_per_second: 10k}
+  }
+  WEB {
+    users: [{nkey: UCR2VMNYX7DM3VG34LU7B576AUGBGGRBFAXTMPKEJNJFSYDHNZ2XZE4Z}]
+    imports: [
+      {stream: {account: ORDERS, subject: "order.*"}, prefix: shop}
+      {service: {account: ORDERS, subject: "price.get"}, to: "price"}
+    ]
+    mappings: {"click.*": "events.{{partition(8,1)}}.click.$1"}
+  }
+  $SYS { users: [{user: admin, password: $ADMIN_PASSWORD}] }
+}
 .Ed
 .Sh SEE ALSO
 .Xr bulkhead 8 ,
+.Xr bulkhead-auth 8 ,
 .Xr bulkhead-config 8
 END

@@ -93,6 +93,18 @@ nkey_raw(struct bytes text, uint8_t *raw, size_t len)
 }
 
 int
+nkey_decode(struct bytes text, enum nkey_kind kind, uint8_t key[32])
+{
+	uint8_t raw[NKEY_RAW];
+
+	if (nkey_raw(text, raw, sizeof(raw)) != 0 || raw[0] != (uint8_t)kind ||
+	    nkey_checksum(raw, 33) != (raw[33] | raw[34] << 8))
+		return -EBADMSG;
+	memcpy(key, raw + 1, 32);
+	return 0;
+}
+
+int
 nkey_seed_decode(struct bytes text, enum nkey_kind *kind, uint8_t seed[32])
 {
 	uint8_t raw[NKEY_SEED_RAW];

@@ -18,6 +18,12 @@ enum nkey_kind {
 /* The text of a public key of this kind, with its NUL. */
 void nkey_encode(char text[NKEY_TEXT], enum nkey_kind kind, const uint8_t key[32]);
 
+/*
+ * A public key's text without anything around it: exactly 56 characters, of the kind `kind`.
+ * 0; -EBADMSG: of another kind, or mistyped; key is untouched.
+ */
+int nkey_decode(struct bytes text, enum nkey_kind kind, uint8_t key[32]);
+
 /* The secret half. Who calls wipes text and seed. */
 void nkey_seed_encode(char text[NKEY_SEED_TEXT], enum nkey_kind kind, const uint8_t seed[32]);
 

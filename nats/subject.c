@@ -99,6 +99,45 @@ subject_matches(struct bytes pattern, struct bytes subject)
 	}
 }
 
+bool
+subject_within(struct bytes pattern, struct bytes of)
+{
+	size_t p = 0, o = 0, pend, oend;
+
+	for (;; p = pend + 1, o = oend + 1) {
+		oend = token_end(of, o);
+		if (oend == of.len && token_is(of, o, oend, '>'))
+			return true;
+		pend = token_end(pattern, p);
+		if (pend == p || token_is(pattern, p, pend, '>'))
+			return false;
+		if (!token_is(of, o, oend, '*') && (pend - p != oend - o ||
+		    memcmp(pattern.data + p, of.data + o, pend - p) != 0))
+			return false;
+		if (pend == pattern.len || oend == of.len)
+			return pend == pattern.len && oend == of.len;
+	}
+}
+
+bool
+subject_overlaps(struct bytes a, struct bytes b)
+{
+	size_t i = 0, j = 0, iend, jend;
+
+	for (;; i = iend + 1, j = jend + 1) {
+		iend = token_end(a, i);
+		jend = token_end(b, j);
+		if ((iend == a.len && token_is(a, i, iend, '>')) ||
+		    (jend == b.len && token_is(b, j, jend, '>')))
+			return true;
+		if (!token_is(a, i, iend, '*') && !token_is(b, j, jend, '*') &&
+		    (iend - i != jend - j || memcmp(a.data + i, b.data + j, iend - i) != 0))
+			return false;
+		if (iend == a.len || jend == b.len)
+			return iend == a.len && jend == b.len;
+	}
+}
+
 /* Dots and one; an empty subject has none. */
 unsigned
 subject_tokens(struct bytes subject)

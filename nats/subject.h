@@ -15,6 +15,15 @@ bool subject_has_wildcard(struct bytes subject);
 /* Does a valid pattern match a published subject? One with an empty token matches nothing. */
 bool subject_matches(struct bytes pattern, struct bytes subject);
 
+/*
+ * Does `of` match whatever pattern does? `foo.>` is not within `foo.*`, nor `*` within `foo`. Both valid; but
+ * any queue name may stand for pattern: behind what `>` begins, it is not looked at.
+ */
+bool subject_within(struct bytes pattern, struct bytes of);
+
+/* Is there a subject that both valid patterns match? */
+bool subject_overlaps(struct bytes a, struct bytes b);
+
 /* Dots and one; 0 for an empty subject. */
 unsigned subject_tokens(struct bytes subject);
 

@@ -9,7 +9,8 @@
  * are, or `$1` and {{wildcard(1)}}, {{partition(n,1,2)}}, {{partition(n)}},
  * {{split(1,-)}}, {{splitFromLeft(1,2)}}, {{splitFromRight(1,2)}},
  * {{sliceFromLeft(1,2)}}, {{sliceFromRight(1,2)}}, {{left(1,2)}},
- * {{right(1,2)}}, {{random(n)}}; the number is that of a `*` in source.
+ * {{right(1,2)}}, {{random(n)}}; the number is that of a `*` in source, from 1. Where source
+ * has none, partition takes the whole subject.
  */
 #include <stdint.h>
 #include "common/bytes.h"
@@ -30,10 +31,16 @@ bool transform_matches(const struct transform *t, struct bytes subject);
 
 /*
  * What becomes of subject, which matches, into out. random: any number, for
- * random(n). The length; -ENOSPC: longer than size, or than a subject may be;
- * -EINVAL: what comes out is no subject that may be published to.
+ * random(n). The length; -ENOSPC: longer than size. What split() makes of a token
+ * may be empty: then it is a subject that nobody can subscribe to.
  */
 int transform_subject(const struct transform *t, struct bytes subject, uint64_t random, char *out, size_t size);
+
+/* What it was made of, as long as it lives. */
+struct bytes transform_source(const struct transform *t);
+struct bytes transform_destination(const struct transform *t);
+/* Does it make the same of the same subject each time? Not if random(n) is in it. */
+bool transform_fixed(const struct transform *t);
 
 /*
  * The other way, for subscriptions: which pattern over `source` gives messages

@@ -6,6 +6,7 @@
  */
 #include <stdatomic.h>
 #include <stdint.h>
+#include "common/messages.h"
 
 #define PARTICIPANTS		64		/* one bit each */
 #define DIRECTORY_ACCOUNTS	(1u << 20)	/* account numbers, given by the supervisor, never reused */
@@ -18,6 +19,7 @@
 /* Counters that a dead process leaves behind, added up by the supervisor. */
 struct departed {
 	_Atomic uint64_t in_msgs, in_bytes, out_msgs, out_bytes, slow_consumers, stale_connections, stalled;
+	_Atomic uint64_t over_limit[LIMITS];
 };
 
 struct directory {

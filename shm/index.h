@@ -114,6 +114,21 @@ struct index_match {
 enum index_answer index_match(struct index_view *v, uint32_t account,
     struct bytes subject, struct index_match *m);
 
+#define INDEX_INTEREST_TEXT	4096u	/* bytes of a subject, and of a group's name, that reports show */
+
+/* What a record says, for reports; its texts are copies. */
+struct index_interest {
+	uint32_t	 account;
+	struct bytes	 subject, queue;	/* in text */
+	char		 text[2 * INDEX_INTEREST_TEXT];
+};
+
+/*
+ * The interest at `record`, which a peer named. As index_match() it may be asked for anything: 0;
+ * -ENOENT: there is none, or it changes faster than it can be read; -E2BIG: longer than what is shown.
+ */
+int index_view_interest(struct index_view *v, uint32_t record, struct index_interest *out);
+
 /* Changes with every change of the partition: equal twice, nothing happened. */
 uint64_t index_generation(const struct index_view *v);
 

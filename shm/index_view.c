@@ -423,3 +423,103 @@ index_match(struct index_view *v, uint32_t account, struct bytes subject, struct
 	v->maybes++;
 	return INDEX_MAYBE;
 }
+
+/* ---- one record, for reports */
+
+/* Write a token of a pattern before *from, with a dot behind it unless it is the last. */
+static int
+interest_token(const struct index_record *r, struct index_interest *out, size_t *from)
+{
+	const size_t end = INDEX_INTEREST_TEXT;
+	uint16_t len = index_load(&r->len);
+	size_t dot = *from == end ? 0 : 1;
+
+	if (len + dot > *from)
+		return -E2BIG;
+	if (dot != 0)
+		out->text[*from - 1] = '.';
+	*from -= len + dot;
+	shared_copy(out->text + *from, (const char *)r + INDEX_NODE_BYTES, len);
+	return 0;
+}
+
+/* From the node r up to its account. */
+static int
+interest_pattern(struct lookup *l, const struct index_record *r, struct index_interest *out)
+{
+	size_t from = INDEX_INTEREST_TEXT;
+	unsigned kind;
+	int rc;
+
+	while ((kind = index_load(&r->kind)) == INDEX_NODE) {
+		if ((rc = interest_token(r, out, &from)) != 0 ||
+		    (rc = record_at(l, index_load(&r->number), &r)) != 0)
+			return rc;
+	}
+	out->account = index_load(&r->number);
+	out->subject = (struct bytes){ out->text + from, INDEX_INTEREST_TEXT - from };
+	return kind == INDEX_ACCOUNT ? 0 : -EBADMSG;
+}
+
+static int
+interest_literal(const struct index_record *r, struct index_interest *out)
+{
+	uint16_t len = index_load(&r->len);
+
+	if (len > INDEX_INTEREST_TEXT)
+		return -E2BIG;
+	shared_copy(out->text, (const char *)r + INDEX_LITERAL_BYTES, len);
+	out->account = index_load(&r->number);
+	out->subject = (struct bytes){ out->text, len };
+	return 0;
+}
+
+static int
+interest_queue(const struct index_record *r, struct index_interest *out)
+{
+	uint16_t len = index_load(&r->len);
+
+	if (len > INDEX_INTEREST_TEXT)
+		return -E2BIG;
+	shared_copy(out->text + INDEX_INTEREST_TEXT, (const char *)r + INDEX_QUEUE_BYTES_AT, len);
+	out->queue = (struct bytes){ out->text + INDEX_INTEREST_TEXT, len };
+	return 0;
+}
+
+static int
+interest_once(struct lookup *l, uint32_t record, struct index_interest *out)
+{
+	const struct index_record *r;
+	int rc;
+
+	l->steps = 0;
+	out->queue = (struct bytes){ "", 0 };
+	if ((rc = record_at(l, record, &r)) != 0)
+		return rc;
+	if (index_load(&r->kind) == INDEX_QUEUE && ((rc = interest_queue(r, out)) != 0 ||
+	    (rc = record_at(l, index_load(&r->number), &r)) != 0))
+		return rc;
+	return index_load(&r->kind) == INDEX_LITERAL ? interest_literal(r, out) : interest_pattern(l, r, out);
+}
+
+int
+index_view_interest(struct index_view *v, uint32_t record, struct index_interest *out)
+{
+	struct lookup l;
+	uint64_t frees;
+	unsigned i;
+	int rc;
+
+	l.base = v->base;
+	l.head = (const struct index_head *)v->base;
+	l.secret = v->secret;
+	for (i = 0; i < ATTEMPTS; i++) {
+		frees = atomic_load_explicit(&l.head->frees, memory_order_acquire);
+		rc = interest_once(&l, record, out);
+		atomic_thread_fence(memory_order_acquire);
+		if (index_load(&l.head->frees) - frees < INDEX_VIEW_QUARANTINE)
+			return rc == -EBADMSG ? -ENOENT : rc;
+		v->retries++;
+	}
+	return -ENOENT;
+}

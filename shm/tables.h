@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include "common/messages.h"
 
 #define TABLES_CONNECTIONS	(1u << 20)
 #define TABLES_SUBSCRIPTIONS	(1u << 26)
@@ -32,6 +33,7 @@ struct tables_head {
 	_Atomic uint64_t connections, subscriptions;
 	_Atomic uint64_t slow_consumers, stale_connections, stalled, slow_pending, slow_deadline;
 	_Atomic uint64_t records_lost;		/* small ring full: what was dropped */
+	_Atomic uint64_t over_limit[LIMITS];	/* how often one of an account or a user was reached */
 	_Atomic uint64_t connection_top, subscription_top;	/* slots ever used */
 	_Atomic uint64_t slow_next;		/* slots of slow[] ever written */
 	struct slow_record slow[TABLES_SLOW];

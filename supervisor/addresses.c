@@ -46,21 +46,18 @@ address_bytes(const struct sockaddr_storage *peer, uint8_t bytes[16])
 	}
 }
 
-int
-address_enter(struct addresses *all, const struct sockaddr_storage *peer,
-    uint32_t limit, struct address **out)
+static int
+address_count(struct addresses *all, struct address *key, uint32_t limit, struct address **out)
 {
-	struct address key, *a;
+	struct address *a = RB_FIND(addresses, all, key);
 
-	address_bytes(peer, key.bytes);
-	a = RB_FIND(addresses, all, &key);
 	if (a == NULL) {
 		if (limit == 0)
 			return -EDQUOT;
 		a = calloc(1, sizeof(*a));
 		if (a == NULL)
 			return -ENOMEM;
-		memcpy(a->bytes, key.bytes, sizeof(a->bytes));
+		memcpy(a->bytes, key->bytes, sizeof(a->bytes));
 		RB_INSERT(addresses, all, a);
 	}
 	if (a->count >= limit)
@@ -68,6 +65,25 @@ address_enter(struct addresses *all, const struct sockaddr_storage *peer,
 	a->count++;
 	*out = a;
 	return 0;
+}
+
+int
+address_enter(struct addresses *all, const struct sockaddr_storage *peer,
+    uint32_t limit, struct address **out)
+{
+	struct address key;
+
+	address_bytes(peer, key.bytes);
+	return address_count(all, &key, limit, out);
+}
+
+int
+address_enter_user(struct addresses *all, uint32_t uid, uint32_t limit, struct address **out)
+{
+	struct address key = { .bytes = { [8] = 1 } };	/* no IPv6: of that the last 8 are 0 */
+
+	memcpy(key.bytes + 12, &uid, sizeof(uid));
+	return address_count(all, &key, limit, out);
 }
 
 void

@@ -2,7 +2,7 @@
 #define SUPERVISOR_ADDRESSES_H
 /*
  * How many connections each source address has; of IPv6 each /64, out of which
- * one host may take as many addresses as it likes. Kept only while
+ * one host may take as many addresses as it likes; of Unix sockets each user. Kept only while
  * max_connections_per_address is set. A balanced tree: clients choose their
  * addresses, so no hash that they could fill.
  */
@@ -12,7 +12,7 @@
 
 struct address {
 	RB_ENTRY(address) entry;
-	uint8_t		bytes[16];	/* IPv6, the last 8 are 0; IPv4 as ::ffff:a.b.c.d */
+	uint8_t		bytes[16];	/* IPv6, the last 8 are 0; IPv4 as ::ffff:a.b.c.d; ::100:0:uid */
 	uint32_t	count;
 };
 RB_HEAD(addresses, address);
@@ -28,6 +28,9 @@ void addresses_free(struct addresses *all);
  */
 int address_enter(struct addresses *all, const struct sockaddr_storage *peer,
     uint32_t limit, struct address **out);
+
+/* The same for one of a Unix socket: its user is counted. */
+int address_enter_user(struct addresses *all, uint32_t uid, uint32_t limit, struct address **out);
 
 /* One connection less; NULL is nobody. */
 void address_leave(struct addresses *all, struct address *a);

@@ -10,6 +10,7 @@
 #include "common/log.h"
 #include "supervisor/configuring.h"
 #include "supervisor/errors.h"
+#include "supervisor/lookup.h"
 #include "supervisor/paths.h"
 #include "supervisor/supervisor.h"
 
@@ -234,6 +235,17 @@ configuring_free(struct supervisor *s)
 	s->configuring = NULL;
 }
 
+/* The flags, with the numbers that accounts have so far. The descriptor or -errno. */
+static int
+flags_write(const struct supervisor *s)
+{
+	struct settings flags = s->options.flags;	/* shares what it points to */
+
+	flags.account_numbers = s->settings.account_numbers;
+	flags.has_account_numbers = flags.account_numbers.count > 0;
+	return settings_write(&flags, ROLE_SUPERVISOR);
+}
+
 /* What it works on: the file, and the flags over it. */
 static int
 configure(struct process *p)
@@ -248,7 +260,7 @@ configure(struct process *p)
 	if (c->file == -1)
 		return -EBADMSG;
 	fds[0] = c->file;
-	fds[1] = settings_write(&s->options.flags, ROLE_SUPERVISOR);
+	fds[1] = flags_write(s);
 	if (fds[1] < 0) {
 		process_kill(p, "the flags could not be written: %s", error_text(-fds[1]));
 		return 0;
@@ -353,6 +365,28 @@ environment(struct process *p, struct bytes name)
 	return 0;
 }
 
+/* The number of this one user or group. */
+static int
+identity(struct process *p, const struct msg_identity *m)
+{
+	struct msg is = { .type = MSG_identity_is };
+	char name[256];
+	uint32_t number;
+	int rc;
+
+	snprintf(name, sizeof(name), "%.*s", (int)m->name.len, m->name.data);
+	rc = lookup_identity(&number, name, m->group != 0,
+	    p->supervisor->phase == PHASE_CONFIGURING ? LOOKUP_STARTING : LOOKUP_SERVING);
+	if (rc != 0 && rc != -ENOENT) {
+		process_kill(p, "nobody says what %s \"%s\" is: %s", m->group != 0 ? "group" : "user",
+		    name, error_text(-rc));
+		return 0;
+	}
+	is.u.identity_is.number = rc == 0 ? number : NO_PEER;
+	process_send(p, &is, NULL);
+	return 0;
+}
+
 static int
 document(struct configuring *c, uint64_t role, const int *fds)
 {
@@ -422,6 +456,8 @@ configuring_receive(struct process *p, const struct msg *m, const int *fds)
 		return include(p, &m->u.include);
 	case MSG_environment:
 		return environment(p, m->u.environment.name);
+	case MSG_identity:
+		return identity(p, &m->u.identity);
 	case MSG_document:
 		return document(c, m->u.document.role, fds);
 	case MSG_printed:

@@ -4,7 +4,8 @@
  * Ask a config process what the configuration says: the file of -c with all
  * that it includes, and the command line over it. It is started for one
  * question and ends with the answer; what it may see is handed to it one by
- * one: files that it asks for, variables of the environment by name.
+ * one: files that it asks for, variables of the environment by name, numbers of
+ * users and groups.
  */
 #include "supervisor/documents.h"
 

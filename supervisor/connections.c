@@ -139,8 +139,21 @@ connections_remove_worker(struct connections *c, unsigned worker,
 void
 connections_leave(struct connections *c, uint64_t cid)
 {
-	c->entries[connections_find(c, cid)].leaving = true;
-	c->leaving++;
+	struct connection *entry = &c->entries[connections_find(c, cid)];
+
+	c->leaving += !entry->leaving;
+	entry->leaving = true;
+}
+
+const struct connection *
+connections_get(const struct connections *c, uint64_t cid)
+{
+	const struct connection *entry;
+
+	if (c->size == 0 || cid == 0)
+		return NULL;
+	entry = &c->entries[connections_find(c, cid)];
+	return entry->cid != 0 ? entry : NULL;
 }
 
 /* Selection sampling: one pass, each taken with the chance that is still needed. */

@@ -43,6 +43,9 @@ size_t connections_remove_worker(struct connections *c, unsigned worker,
 /* This one, which is there, is leaving. */
 void connections_leave(struct connections *c, uint64_t cid);
 
+/* NULL: it is not there. Valid until the next change. */
+const struct connection *connections_get(const struct connections *c, uint64_t cid);
+
 /* How many random ones are still to be chosen, of `left` that were not looked at. */
 struct sample { size_t count, left; };
 

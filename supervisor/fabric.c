@@ -9,6 +9,7 @@
 #include "shm/index.h"
 #include "shm/ring.h"
 #include "shm/tables.h"
+#include "supervisor/accounts.h"
 #include "supervisor/supervisor.h"
 
 #define BULK_LEAST	((size_t)65536)
@@ -23,7 +24,7 @@
 
 static const struct link link_none = { .fd = -1 };
 
-static void fabric_serve_if_joined(struct supervisor *s, unsigned slot);
+static void fabric_serve_if_joined(struct supervisor *s, unsigned number);
 
 static void
 fd_drop(int *fd)
@@ -33,30 +34,38 @@ fd_drop(int *fd)
 	*fd = -1;
 }
 
+/* What a process is among the participants. */
+static unsigned
+number_of(const struct process *p)
+{
+	return p->role == ROLE_SYSTEM ? PARTICIPANT_SYSTEM : p->slot;
+}
+
 static struct participant *
 participant_of(struct process *p)
 {
-	return &p->supervisor->fabric.participants[p->slot];
+	return &p->supervisor->fabric.participants[number_of(p)];
 }
 
-/* The process at this slot if it is this incarnation and part of the fabric. */
+/* The process of this number if it is this incarnation and part of the fabric. */
 static struct process *
-participant_find(struct supervisor *s, uint64_t slot, uint64_t incarnation)
+participant_find(struct supervisor *s, uint64_t number, uint64_t incarnation)
 {
-	struct process *p = slot < PARTICIPANTS ? s->fabric.participants[slot].process : NULL;
+	struct process *p = number < PARTICIPANTS ? s->fabric.participants[number].process : NULL;
 
 	return p != NULL && p->incarnation == incarnation ? p : NULL;
 }
 
 /* Another that p speaks of. 1; 0: it died meanwhile; -EBADMSG: p cannot have been told of it. */
 static int
-peer_check(const struct process *p, uint64_t slot, uint64_t incarnation)
+peer_check(const struct process *p, uint64_t number, uint64_t incarnation)
 {
 	struct supervisor *s = p->supervisor;
 
-	if (slot >= s->workers || slot == p->slot || incarnation > s->incarnations)
+	if ((number >= s->workers && number != PARTICIPANT_SYSTEM) || number == number_of(p) ||
+	    incarnation > s->incarnations)
 		return -EBADMSG;
-	return participant_find(s, slot, incarnation) != NULL;
+	return participant_find(s, number, incarnation) != NULL;
 }
 
 size_t
@@ -94,7 +103,7 @@ fabric_impatient(struct ev_loop *loop, ev_timer *w, int revents)
 	struct process *p = w->data;
 
 	ev_timer_stop(loop, w);
-	fabric_serve_if_joined(p->supervisor, p->slot);
+	fabric_serve_if_joined(p->supervisor, number_of(p));
 }
 
 static void
@@ -151,14 +160,14 @@ participant_clear(struct supervisor *s, struct participant *x)
 }
 
 static void
-links_clear(struct fabric *f, unsigned slot)
+links_clear(struct fabric *f, unsigned number)
 {
 	unsigned i;
 
 	for (i = 0; i < PARTICIPANTS; i++) {
-		fd_drop(&f->links[slot][i].fd);
-		fd_drop(&f->links[i][slot].fd);
-		f->links[slot][i] = f->links[i][slot] = link_none;
+		fd_drop(&f->links[number][i].fd);
+		fd_drop(&f->links[i][number].fd);
+		f->links[number][i] = f->links[i][number] = link_none;
 	}
 }
 
@@ -178,21 +187,6 @@ fabric_free(struct supervisor *s)
 	f->directory = NULL;
 	fd_drop(&f->directory_fd);
 	explicit_bzero(f->secret, sizeof(f->secret));
-}
-
-/* Who may speak for which account; all workers serve all accounts. */
-static void
-directory_set(struct fabric *f, unsigned slot, bool live)
-{
-	static const uint32_t accounts[] = { ACCOUNT_GLOBAL, ACCOUNT_SYSTEM };
-	uint64_t bit = (uint64_t)1 << slot;
-	size_t i;
-
-	for (i = 0; i < sizeof(accounts) / sizeof(accounts[0]); i++) {
-		_Atomic uint64_t *word = &f->directory->participants[accounts[i]];
-		uint64_t set = atomic_load_explicit(word, memory_order_relaxed);
-		atomic_store_explicit(word, live ? set | bit : set & ~bit, memory_order_release);
-	}
 }
 
 /* A partition and its tables. 0 or -errno: none. */
@@ -232,7 +226,7 @@ static void
 lane_send(struct process *p, const struct process *peer, int segment, int wake_peer, int wake_us)
 {
 	struct fabric *f = &p->supervisor->fabric;
-	struct msg m = { .type = MSG_lane, .u.lane = { .peer = peer->slot,
+	struct msg m = { .type = MSG_lane, .u.lane = { .peer = number_of(peer),
 	    .incarnation = peer->incarnation, .bulk = f->bulk, .small = f->small } };
 	int fds[3] = { segment, wake_peer, wake_us };
 
@@ -244,7 +238,8 @@ static int
 lane_create(struct process *a, struct process *b)
 {
 	struct fabric *f = &a->supervisor->fabric;
-	struct link *from_a = &f->links[a->slot][b->slot], *from_b = &f->links[b->slot][a->slot];
+	struct link *from_a = &f->links[number_of(a)][number_of(b)];
+	struct link *from_b = &f->links[number_of(b)][number_of(a)];
 	int wakes_a, wakes_b, rc = 0;
 
 	wakes_a = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -291,11 +286,12 @@ fabric_join(struct process *p)
 			continue;
 		rc = lane_create(p, other);
 		if (rc != 0) {
-			process_kill(p, "no lane between it and worker %u: %s", i, strerror(-rc));
+			process_kill(p, "no lane between it and %s %u: %s",
+			    role_name(other->role), other->slot, strerror(-rc));
 			return;
 		}
 	}
-	directory_set(&s->fabric, p->slot, true);
+	accounts_enter(s, number_of(p));
 	x->patience.data = p;
 	ev_timer_set(&x->patience, FABRIC_PATIENCE, 0);
 	ev_timer_start(s->loop, &x->patience);
@@ -325,7 +321,7 @@ system_tell_tables(struct supervisor *s, const struct participant *x)
 	struct process *system = process_serving(&s->processes, ROLE_SYSTEM);
 	struct msg m = { .type = MSG_tables };
 
-	if (system == NULL || !x->sealed)
+	if (system == NULL || !x->sealed || x->process->role != ROLE_WORKER)
 		return;
 	m.u.tables.slot = x->process->slot;
 	m.u.tables.incarnation = x->process->incarnation;
@@ -348,15 +344,15 @@ fabric_tell_system(struct supervisor *s)
 
 /* Has everybody who was there answered? */
 static bool
-participant_joined(const struct fabric *f, unsigned slot)
+participant_joined(const struct fabric *f, unsigned number)
 {
 	unsigned i;
 
 	for (i = 0; i < PARTICIPANTS; i++) {
 		const struct participant *other = &f->participants[i];
-		if (i == slot || other->process == NULL || other->process->state != PROCESS_READY)
+		if (i == number || other->process == NULL || other->process->state != PROCESS_READY)
 			continue;
-		if (!f->links[slot][i].joined || !f->links[i][slot].joined)
+		if (!f->links[number][i].joined || !f->links[i][number].joined)
 			return false;
 	}
 	return true;
@@ -364,17 +360,18 @@ participant_joined(const struct fabric *f, unsigned slot)
 
 /* Step 5. */
 static void
-fabric_serve_if_joined(struct supervisor *s, unsigned slot)
+fabric_serve_if_joined(struct supervisor *s, unsigned number)
 {
-	struct participant *x = &s->fabric.participants[slot];
+	struct participant *x = &s->fabric.participants[number];
 
 	if (x->process == NULL || x->process->state != PROCESS_READY || !x->sealed || x->serving)
 		return;
-	if (ev_is_active(&x->patience) && !participant_joined(&s->fabric, slot))
+	if (ev_is_active(&x->patience) && !participant_joined(&s->fabric, number))
 		return;
 	ev_timer_stop(s->loop, &x->patience);
 	x->serving = true;
-	placement_serve(s, slot);
+	if (x->process->role == ROLE_WORKER)
+		placement_serve(s, x->process->slot);
 	startup_served_if_ready(s);
 }
 
@@ -404,16 +401,16 @@ fabric_serve_all_joined(struct supervisor *s)
 
 /* All peers read the new partition: the old one is nobody's. */
 static void
-compaction_end_if_read(struct supervisor *s, unsigned slot)
+compaction_end_if_read(struct supervisor *s, unsigned number)
 {
-	struct participant *x = &s->fabric.participants[slot];
+	struct participant *x = &s->fabric.participants[number];
 	struct msg m = { .type = MSG_compacted };
 	unsigned i;
 
 	if (!x->replacing)
 		return;
 	for (i = 0; i < PARTICIPANTS; i++)
-		if (s->fabric.links[slot][i].rereads)
+		if (s->fabric.links[number][i].rereads)
 			return;
 	x->compacting = x->replacing = false;
 	m.u.compacted.generation = x->generation;
@@ -422,10 +419,10 @@ compaction_end_if_read(struct supervisor *s, unsigned slot)
 
 /* The owner filled its new segments: they take the old ones' place. */
 static void
-compaction_replace(struct supervisor *s, unsigned slot)
+compaction_replace(struct supervisor *s, unsigned number)
 {
 	struct fabric *f = &s->fabric;
-	struct participant *x = &f->participants[slot];
+	struct participant *x = &f->participants[number];
 	struct msg m = { .type = MSG_partition };
 	unsigned i;
 
@@ -437,17 +434,17 @@ compaction_replace(struct supervisor *s, unsigned slot)
 	x->generation++;
 	x->replacing = true;
 
-	m.u.partition.peer = slot;
+	m.u.partition.peer = number;
 	m.u.partition.incarnation = x->process->incarnation;
 	m.u.partition.generation = x->generation;
 	for (i = 0; i < PARTICIPANTS; i++) {
-		if (f->participants[i].process == NULL || !f->links[slot][i].told)
+		if (f->participants[i].process == NULL || !f->links[number][i].told)
 			continue;	/* learns of it by `peer` */
-		f->links[slot][i].rereads = true;
+		f->links[number][i].rereads = true;
 		process_send(f->participants[i].process, &m, &x->partition);
 	}
 	system_tell_tables(s, x);
-	compaction_end_if_read(s, slot);
+	compaction_end_if_read(s, number);
 }
 
 static void
@@ -476,8 +473,8 @@ compaction_begin(struct process *p)
 	ev_timer_start(loop, &x->rest);
 	rc = segments_create(&x->new_partition, &x->new_tables);
 	if (rc != 0) {
-		log_limited(LOG_WARN, "compactions", "no segments to compact worker %u into: %s",
-		    p->slot, strerror(-rc));
+		log_limited(LOG_WARN, "compactions", "no segments to compact %s %u into: %s",
+		    role_name(p->role), p->slot, strerror(-rc));
 		compaction_refuse(p);
 		return 0;
 	}
@@ -500,7 +497,7 @@ compaction_failed(struct process *p, uint64_t generation)
 	return 0;
 }
 
-/* ---- what workers say */
+/* ---- what participants say */
 
 static int
 segments_check(int partition, int tables)
@@ -523,7 +520,7 @@ fabric_sealed(struct process *p, uint64_t generation)
 			return -EBADMSG;
 		rc = segments_check(x->new_partition, x->new_tables);
 		if (rc == 0)
-			compaction_replace(s, p->slot);
+			compaction_replace(s, number_of(p));
 		return rc;
 	}
 	if (generation != 0)
@@ -533,9 +530,9 @@ fabric_sealed(struct process *p, uint64_t generation)
 		return rc;
 	x->sealed = true;
 	for (i = 0; i < PARTICIPANTS; i++)
-		fabric_tell(s, p->slot, i);
+		fabric_tell(s, number_of(p), i);
 	system_tell_tables(s, x);
-	fabric_serve_if_joined(s, p->slot);
+	fabric_serve_if_joined(s, number_of(p));
 	return 0;
 }
 
@@ -548,14 +545,14 @@ fabric_lane_sealed(struct process *p, const struct msg_lane_sealed *m)
 
 	if (rc <= 0)
 		return rc;
-	link = &s->fabric.links[p->slot][m->peer];
+	link = &s->fabric.links[number_of(p)][m->peer];
 	if (link->fd == -1 || link->sealed)
 		return -EBADMSG;
 	rc = segment_check(link->fd, LANE_SIZE(s->fabric.bulk, s->fabric.small));
 	if (rc != 0)
 		return rc;
 	link->sealed = true;
-	fabric_tell(s, p->slot, (unsigned)m->peer);
+	fabric_tell(s, number_of(p), (unsigned)m->peer);
 	return 0;
 }
 
@@ -568,11 +565,11 @@ fabric_joined(struct process *p, const struct msg_joined *m)
 
 	if (rc <= 0)
 		return rc;
-	link = &s->fabric.links[m->peer][p->slot];
+	link = &s->fabric.links[m->peer][number_of(p)];
 	if (!link->told || link->joined)
 		return -EBADMSG;
 	link->joined = true;
-	fabric_serve_if_joined(s, p->slot);
+	fabric_serve_if_joined(s, number_of(p));
 	fabric_serve_if_joined(s, (unsigned)m->peer);
 	return 0;
 }
@@ -586,7 +583,7 @@ fabric_partition_read(struct process *p, const struct msg_partition_read *m)
 
 	if (rc <= 0)
 		return rc;
-	link = &s->fabric.links[m->peer][p->slot];
+	link = &s->fabric.links[m->peer][number_of(p)];
 	if (!link->rereads || m->generation != s->fabric.participants[m->peer].generation)
 		return -EBADMSG;
 	link->rereads = false;
@@ -595,7 +592,7 @@ fabric_partition_read(struct process *p, const struct msg_partition_read *m)
 }
 
 /*
- * A worker says that another breaks their lane, or leaves it full. It is
+ * A participant says that another breaks their lane, or leaves it full. It is
  * believed: whoever is accused wrongly loses its clients once, so who accuses
  * many is ended itself.
  */
@@ -615,19 +612,20 @@ fabric_complaint(struct process *p, const struct msg_complaint *m)
 		p->complained = now;
 		p->complaints = 0;
 	}
-	log_warn("worker %u complains about worker %u: %.*s", p->slot, accused->slot,
-	    (int)m->what.len, m->what.data);
+	log_warn("%s %u complains about %s %u: %.*s", role_name(p->role), p->slot,
+	    role_name(accused->role), accused->slot, (int)m->what.len, m->what.data);
 	if (++p->complaints > COMPLAINTS_MOST) {
 		process_kill(p, "it complained about others more than %d times in %g s",
 		    COMPLAINTS_MOST, COMPLAINTS_WINDOW);
 		return 0;
 	}
 	if (m->hung)
-		process_kill(accused, "%s it leaves its lane from worker %u full",
-		    accused->stopped ? "it is stopped and" : "it does not respond:", p->slot);
+		process_kill(accused, "%s it leaves its lane from %s %u full",
+		    accused->stopped ? "it is stopped and" : "it does not respond:",
+		    role_name(p->role), p->slot);
 	else
-		process_kill(accused, "it broke the rules of its lane to worker %u: %.*s",
-		    p->slot, (int)m->what.len, m->what.data);
+		process_kill(accused, "it broke the rules of its lane to %s %u: %.*s",
+		    role_name(p->role), p->slot, (int)m->what.len, m->what.data);
 	return 0;
 }
 
@@ -696,6 +694,8 @@ departed_count(struct fabric *f, struct participant *x)
 	departed_add(&d->slow_consumers, &h->slow_consumers);
 	departed_add(&d->stale_connections, &h->stale_connections);
 	departed_add(&d->stalled, &h->stalled);
+	for (unsigned i = 0; i < LIMITS; i++)
+		departed_add(&d->over_limit[i], &h->over_limit[i]);
 	segment_unmap(&seg);
 }
 
@@ -703,7 +703,7 @@ static void
 fabric_tell_gone(struct supervisor *s, const struct process *p, bool tables)
 {
 	struct msg gone = { .type = MSG_peer_gone, .u.peer_gone = {
-	    .peer = p->slot, .incarnation = p->incarnation } };
+	    .peer = number_of(p), .incarnation = p->incarnation } };
 	struct msg m = { .type = MSG_tables_gone, .u.tables_gone = {
 	    .slot = p->slot, .incarnation = p->incarnation } };
 	struct process *system = process_serving(&s->processes, ROLE_SYSTEM);
@@ -728,11 +728,12 @@ fabric_leave(struct process *p)
 		participant_clear(s, x);	/* what fabric_join() could not finish */
 		return;
 	}
-	directory_set(&s->fabric, p->slot, false);
-	departed_count(&s->fabric, x);
+	accounts_leave(s, number_of(p));
+	if (p->role == ROLE_WORKER)
+		departed_count(&s->fabric, x);
 	participant_clear(s, x);
-	links_clear(&s->fabric, p->slot);
-	fabric_tell_gone(s, p, sealed);
+	links_clear(&s->fabric, number_of(p));
+	fabric_tell_gone(s, p, sealed && p->role == ROLE_WORKER);
 	for (i = 0; i < PARTICIPANTS; i++)
 		compaction_end_if_read(s, i);
 	fabric_serve_all_joined(s);

@@ -47,7 +47,7 @@ struct fabric {
 };
 
 #define FABRIC_PATIENCE	0.1	/* seconds */
-#define FABRIC_REST	1.0	/* seconds between two compactions of one worker, at least */
+#define FABRIC_REST	1.0	/* seconds between two compactions of one participant, at least */
 
 /* Bytes of a bulk ring between this many participants; wanted: setting ring_size. */
 size_t fabric_ring_size(unsigned participants, uint64_t wanted);
@@ -57,13 +57,13 @@ int fabric_init(struct supervisor *s);
 /* Close all segments and stop the timers. */
 void fabric_free(struct supervisor *s);
 
-/* A worker said `ready`: steps 2 and 3. */
+/* A participant said `ready`: steps 2 and 3. */
 void fabric_join(struct process *p);
 
-/* What a worker says of segments. 0; -EBADMSG and the like: it must go. */
+/* What a participant says of segments. 0; -EBADMSG and the like: it must go. */
 int fabric_receive(struct process *p, const struct msg *m);
 
-/* A worker has died. */
+/* A participant has died. */
 void fabric_leave(struct process *p);
 
 /* Do all that joined serve, and are there any? */

@@ -286,6 +286,9 @@ urls_add_listener(json_t *urls, const struct listener *l)
 {
 	const char *scheme = l->http ? "http" : "nats";
 
+	if (l->local)
+		return json_array_append_new(urls, json_string(l->host));
+
 	if (*l->host == '\0' || strcmp(l->host, "0.0.0.0") == 0 || strcmp(l->host, "::") == 0)
 		return urls_add_all(urls, scheme, l->port);
 	return urls_add(urls, scheme, l->host, l->port);
@@ -299,7 +302,7 @@ files_ports(const struct listeners *all)
 	size_t i;
 
 	for (i = 0; i < all->count; i++) {
-		key = all->items[i]->http ? "monitoring" : "nats";
+		key = all->items[i]->local ? "unix" : all->items[i]->http ? "monitoring" : "nats";
 		urls = json_object_get(ports, key);
 		if (urls == NULL) {
 			urls = json_array();

@@ -34,6 +34,6 @@ void files_unlock(struct files *f);
 /* Ours, not what another server has put in its place. */
 void files_remove(struct files *f);
 
-/* {"nats":["nats://host:port",...],"monitoring":[...]}, or NULL: no memory. */
+/* {"nats":["nats://host:port",...],"monitoring":[...],"unix":["unix:/path"]}, or NULL: no memory. */
 json_t *files_ports(const struct listeners *all);
 #endif

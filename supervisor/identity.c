@@ -1,11 +1,11 @@
 #include <sys/types.h>
 #include <errno.h>
-#include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "supervisor/identity.h"
+#include "supervisor/lookup.h"
 
 /* A number in decimal and nothing else. */
 static bool
@@ -41,17 +41,6 @@ user_find(const char *name, uint32_t *uid, uint32_t *gid)
 	return true;
 }
 
-static bool
-group_find(const char *name, uint32_t *gid)
-{
-	const struct group *entry = getgrnam(name);
-
-	if (entry == NULL)
-		return number_parse(name, gid);
-	*gid = entry->gr_gid;
-	return true;
-}
-
 int
 identity_find(struct identity *id, const struct settings *s, char *error, size_t size)
 {
@@ -65,7 +54,7 @@ identity_find(struct identity *id, const struct settings *s, char *error, size_t
 		snprintf(error, size, "user: found \"%s\", expected the name or number of a user", s->user);
 		return -EINVAL;
 	}
-	if (*s->group != '\0' && !group_find(s->group, &found.gid)) {
+	if (*s->group != '\0' && lookup_identity(&found.gid, s->group, true, LOOKUP_STARTING) != 0) {
 		snprintf(error, size, "group: found \"%s\", expected the name or number of a group", s->group);
 		return -EINVAL;
 	}

@@ -49,7 +49,11 @@ listener_parse(const char *text, char host[256], uint16_t *port)
 const char *
 listener_text(const struct listener *l, char *text, size_t size)
 {
-	snprintf(text, size, strchr(l->host, ':') != NULL ? "[%s]:%u" : "%s:%u", l->host, l->port);
+	if (l->local)
+		strlcpy(text, l->host, size);
+	else
+		snprintf(text, size, strchr(l->host, ':') != NULL ? "[%s]:%u" : "%s:%u", l->host,
+		    l->port);
 	return text;
 }
 
@@ -165,6 +169,22 @@ listener_bind(struct listener *l, bool share, char *error, size_t size)
 		address_text(&addr, text, sizeof(text), &port);
 		l->port = port;
 	}
+	return 0;
+}
+
+static int
+listener_bind_path(struct listener *l, const struct unix_rights *rights, char *error, size_t size)
+{
+	const char *step;
+	int rc = unix_socket_listen(&l->file, unix_socket_path(l->host), rights, LISTENER_BACKLOG,
+	    &step);
+
+	if (rc < 0) {
+		snprintf(error, size, "Error listening on %s: %s: %s", l->host, step,
+		    error_text(-rc));
+		return rc;
+	}
+	l->fd = rc;
 	return 0;
 }
 
@@ -375,6 +395,7 @@ listener_new(struct supervisor *s, const char *host, uint16_t port, bool http)
 	*l = (struct listener){ .supervisor = s, .fd = -1, .http = http, .port = port,
 	    .asked = port, .batch = 1 };
 	strlcpy(l->host, host, sizeof(l->host));
+	l->local = unix_socket_path(host) != NULL;
 	ev_init(&l->readable, listener_readable);
 	l->readable.data = l;
 	return l;
@@ -414,7 +435,10 @@ listeners_of_clients(struct supervisor *s, const struct settings *st, struct lis
 	for (i = 0; i < st->listen.count; i++) {
 		strlcpy(host, st->host, sizeof(host));
 		port = (uint16_t)st->port;
-		if (listener_parse(st->listen.items[i], host, &port) != 0) {
+		if (unix_socket_path(st->listen.items[i]) != NULL) {
+			strlcpy(host, st->listen.items[i], sizeof(host));
+			port = 0;
+		} else if (listener_parse(st->listen.items[i], host, &port) != 0) {
 			snprintf(error, size, "listen: \"%s\" is not an address with a port",
 			    st->listen.items[i]);
 			return -EINVAL;
@@ -451,8 +475,11 @@ static int
 listeners_bind(struct supervisor *s, const struct listeners *set, struct listener *l,
     char *error, size_t size)
 {
-	int rc = listener_bind(l, false, error, size), off = 0;
+	int rc, off = 0;
 
+	if (l->local)
+		return listener_bind_path(l, &set->rights, error, size);
+	rc = listener_bind(l, false, error, size);
 	if (rc != -EADDRINUSE || listeners_make_way(s, set, l->port, 1) == 0)
 		return rc;
 	rc = listener_bind(l, true, error, size);
@@ -460,6 +487,17 @@ listeners_bind(struct supervisor *s, const struct listeners *set, struct listene
 	if (rc == 0)
 		(void)setsockopt(l->fd, SOL_SOCKET, SO_REUSEPORT, &off, sizeof(off));
 	return rc;
+}
+
+static bool
+listeners_have_local(const struct listeners *set)
+{
+	size_t i;
+
+	for (i = 0; i < set->count; i++)
+		if (set->items[i]->local)
+			return true;
+	return false;
 }
 
 int
@@ -475,6 +513,9 @@ listeners_prepare(struct supervisor *s, const struct settings *next, struct list
 	if (rc == 0 && next->http)
 		rc = listeners_add(s, set, *next->http_host != '\0' ? next->http_host :
 		    next->host, (uint16_t)next->http_port, true);
+	if (rc == 0 && listeners_have_local(set))
+		rc = unix_rights_find(&set->rights, next,
+		    s->phase == PHASE_SERVING ? LOOKUP_SERVING : LOOKUP_STARTING, error, size);
 	for (i = 0; rc == 0 && i < set->count; i++) {
 		struct listener *l = set->items[i];
 		if (l->fd != -1)
@@ -493,14 +534,38 @@ listeners_swap(struct supervisor *s, struct listeners *set)
 {
 	struct listeners *all = &s->listeners;
 	struct listener **items = all->items;
+	struct unix_rights rights = all->rights;
 	size_t count = all->count, i;
 
 	all->items = set->items;
 	all->count = set->count;
+	all->rights = set->rights;
+	set->rights = rights;
 	set->items = items;
 	set->count = count;
 	for (i = 0; i < all->count; i++)
 		all->items[i]->number = (uint16_t)i;
+}
+
+void
+listeners_change_rights(struct supervisor *s, const struct listeners *before)
+{
+	const struct listeners *all = &s->listeners;
+	const struct unix_rights *was = &before->rights, *now = &all->rights;
+	size_t i;
+	int rc;
+
+	if (was->mode == now->mode && was->grouped == now->grouped && was->group == now->group)
+		return;
+	for (i = 0; i < all->count; i++) {
+		struct listener *l = all->items[i];
+		if (!l->local || !listeners_have(before, l))
+			continue;
+		rc = unix_socket_change(&l->file, now);
+		if (rc != 0)
+			log_error("%s: its mode and group cannot be changed: %s", l->host,
+			    error_text(-rc));
+	}
 }
 
 static void
@@ -508,6 +573,8 @@ listener_close(struct listener *l)
 {
 	if (l->fd == -1)
 		return;
+	if (l->local)
+		unix_socket_remove(&l->file);
 	ev_io_stop(l->supervisor->loop, &l->readable);
 	close(l->fd);
 	l->fd = -1;
@@ -579,7 +646,7 @@ listener_first(const struct listeners *all, bool http)
 	size_t i;
 
 	for (i = 0; i < all->count; i++)
-		if (all->items[i]->http == http)
+		if (all->items[i]->http == http && !all->items[i]->local)
 			return all->items[i];
 	return NULL;
 }

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stddef.h>
+#include "supervisor/unix_socket.h"
 
 struct settings;
 struct supervisor;
@@ -20,6 +21,8 @@ struct listener {
 	uint16_t	 number, port;	/* port: the real one */
 	uint16_t	 asked;		/* port as configured; 0: any */
 	bool		 http;
+	bool		 local;		/* a Unix socket: host is "unix:/path" */
+	struct unix_socket file;	/* of it, while fd is not -1 */
 	unsigned	 batch;		/* to accept at the next event */
 	char		 host[256];	/* as configured */
 	ev_io		 readable;
@@ -28,6 +31,7 @@ struct listener {
 struct listeners {
 	struct listener	**items;	/* clients' first, then http's */
 	size_t		 count;
+	struct unix_rights rights;	/* of those that are local */
 	int		 reserve;	/* a descriptor to give up when there is no other; -1 */
 	ev_timer	 pause;		/* exhausted: accept again when it runs out */
 	ev_tstamp	 exhausted;	/* since when; 0: not */
@@ -56,6 +60,9 @@ int listeners_prepare(struct supervisor *s, const struct settings *next, struct 
 /* The prepared set is in use from now on; *set is what was before it. */
 void listeners_swap(struct supervisor *s, struct listeners *set);
 
+/* After it: Unix sockets that are in both have the rights that they are to have now. */
+void listeners_change_rights(struct supervisor *s, const struct listeners *before);
+
 /*
  * Close those of *set that are not in use, and empty it: after listeners_swap()
  * what was removed (who waits in its backlog is accepted before), without it
@@ -69,12 +76,12 @@ void listeners_close(struct supervisor *s, bool http);
 /* Something has changed that decides who may accept. */
 void listeners_update(struct supervisor *s);
 
-/* "host:port", with brackets where they belong. Returns text. */
+/* "host:port", with brackets where they belong, or "unix:/path". Returns text. */
 const char *listener_text(const struct listener *l, char *text, size_t size);
 
 /* Is it in the set? */
 bool listeners_have(const struct listeners *set, const struct listener *l);
 
-/* The first of its kind, or NULL. */
+/* The first of its kind that has a port, or NULL. */
 const struct listener *listener_first(const struct listeners *all, bool http);
 #endif

@@ -8,6 +8,7 @@
 enum option_kind {
 	OPTION_SWITCH,	/* boolean settings, separated by a comma */
 	OPTION_TEXT,	/* a text setting */
+	OPTION_SECRET,	/* the same; no message repeats it */
 	OPTION_HOST,	/* the same; empty is the default */
 	OPTION_COUNT,	/* a number setting; below 0 is 0 */
 	OPTION_PORT,	/* a port: -1 any free one, 0 the default */
@@ -17,10 +18,10 @@ enum option_kind {
 	OPTION_LATER,	/* setting is a LATER of settings.def: known to nats-server, not to this version */
 };
 
-enum option_group { GROUP_SERVER, GROUP_LOG, GROUP_COMMON, GROUP_LATER };
+enum option_group { GROUP_SERVER, GROUP_AUTH, GROUP_LOG, GROUP_COMMON, GROUP_LATER };
 
 static const char *const groups[] = {
-	[GROUP_SERVER] = "Server", [GROUP_LOG] = "Log", [GROUP_COMMON] = "Others",
+	[GROUP_SERVER] = "Server", [GROUP_AUTH] = "Authorization", [GROUP_LOG] = "Log", [GROUP_COMMON] = "Others",
 	[GROUP_LATER] = "Known to nats-server, refused by this version",
 };
 
@@ -45,6 +46,9 @@ static const struct option {
 	{ GROUP_SERVER, "P,pid", OPTION_TEXT, "pid_file", "file", "write the process id to this file" },
 	{ GROUP_SERVER, "ports_file_dir", OPTION_TEXT, "ports_file_dir", "folder", "write the ports to <program>_<pid>.ports there" },
 	{ GROUP_SERVER, "sl,signal", OPTION_SIGNAL, NULL, "signal[=pid]", "tell a running server: ldm, stop, quit, term, reopen, reload; pid: a number or a pid file" },
+	{ GROUP_AUTH, "user", OPTION_TEXT, "flag_user", "name", "user that clients have to be" },
+	{ GROUP_AUTH, "pass", OPTION_SECRET, "flag_pass", "password", "password of that user" },
+	{ GROUP_AUTH, "auth", OPTION_SECRET, "flag_token", "token", "token that clients have to have" },
 	{ GROUP_LOG, "l,log", OPTION_TEXT, "log_file", "file", "log to this file instead of standard error" },
 	{ GROUP_LOG, "log_size_limit", OPTION_COUNT, "logfile_size_limit", "bytes", "begin a new file at this size (default: 0, never)" },
 	{ GROUP_LOG, "T,logtime", OPTION_SWITCH, "logtime", NULL, "time stamps in the log (default: true)" },
@@ -62,9 +66,6 @@ static const struct option {
 	{ GROUP_COMMON, "help_tls", OPTION_HELP_TLS, NULL, NULL, "show what there is to say about TLS" },
 	{ GROUP_LATER, "js,jetstream", OPTION_LATER, "jetstream", NULL, NULL },
 	{ GROUP_LATER, "sd,store_dir", OPTION_LATER, "store_dir", "folder", NULL },
-	{ GROUP_LATER, "user", OPTION_LATER, "authorization", "name", NULL },
-	{ GROUP_LATER, "pass", OPTION_LATER, "authorization", "password", NULL },
-	{ GROUP_LATER, "auth", OPTION_LATER, "authorization", "token", NULL },
 	{ GROUP_LATER, "tls", OPTION_LATER, "tls", NULL, NULL },
 	{ GROUP_LATER, "tlscert", OPTION_LATER, "tls", "file", NULL },
 	{ GROUP_LATER, "tlskey", OPTION_LATER, "tls", "file", NULL },
@@ -240,6 +241,7 @@ option_apply(struct options *o, const struct option *opt, const char *value)
 	case OPTION_SWITCH:
 		return option_switch(o, opt->setting, on);
 	case OPTION_TEXT:
+	case OPTION_SECRET:
 	case OPTION_HOST:
 		return option_text(o, opt, value);
 	case OPTION_COUNT:
@@ -281,7 +283,8 @@ option_fail(int rc, const struct option *opt, struct bytes name, const char *val
 		    (int)name.len, name.data, later_find(bytes_of(opt->setting))->what);
 	else
 		snprintf(error, size, "invalid %svalue \"%s\" for flag -%.*s: %s",
-		    option_takes_value(opt) ? "" : "boolean ", value == NULL ? "" : value,
+		    option_takes_value(opt) ? "" : "boolean ",
+		    opt->kind == OPTION_SECRET ? "[REDACTED]" : value == NULL ? "" : value,
 		    (int)name.len, name.data, rc == -ERANGE ? "out of range" : "parse error");
 	return -EINVAL;
 }
@@ -371,6 +374,28 @@ options_parse(struct options *o, int argc, char **argv, char *error, size_t size
  fail:
 	settings_free(&o->flags);
 	return rc;
+}
+
+void
+options_hide(char **argv)
+{
+	const struct option *opt;
+	struct bytes name;
+	char *value;
+
+	for (argv++; *argv != NULL && (*argv)[0] == '-' && (*argv)[1] != '\0'; argv++) {
+		name.data = *argv + (strncmp(*argv, "--", 2) == 0 ? 2 : 1);
+		name.len = strcspn(name.data, "=");
+		opt = option_find(name);
+		if (opt == NULL || !option_takes_value(opt))
+			continue;
+		value = strchr(*argv, '=');
+		value = value != NULL ? value + 1 : *++argv;
+		if (value == NULL)
+			return;
+		if (opt->kind == OPTION_SECRET)
+			memset(value, '*', strlen(value));
+	}
 }
 
 void

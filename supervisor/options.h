@@ -22,6 +22,8 @@ struct options {
  * sentence for the user, *usage says whether the usage text helps; -ENOMEM.
  */
 int options_parse(struct options *o, int argc, char **argv, char *error, size_t size, bool *usage);
+/* Overwrite what is secret in argv, which others on the host can read: options_parse() was 0 for it. */
+void options_hide(char **argv);
 /* Free the flags. */
 void options_free(struct options *o);
 /* Write what -h shows. */

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <errno.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -74,7 +75,7 @@ placement_init(struct supervisor *s, unsigned workers)
 }
 
 static struct arrival *
-load_arrival(struct load *load, unsigned i)
+load_arrival(const struct load *load, unsigned i)
 {
 	return &load->arrivals[(load->first + i) % PLACEMENT_WINDOW];
 }
@@ -180,6 +181,8 @@ arrival_pass(struct supervisor *s, struct load *load, struct arrival *a)
 	m.u.connection.host = bytes_of(a->host);
 	m.u.connection.port = a->port;
 	m.u.connection.refuse = a->refuse;
+	m.u.connection.peer_uid = a->uid;
+	m.u.connection.peer_gid = a->gid;
 	if (load->count == 0) {
 		ev_timer_set(&load->patience, s->settings.watchdog, s->settings.watchdog);
 		ev_timer_start(s->loop, &load->patience);
@@ -256,7 +259,8 @@ placement_left(void *arg, struct address *address)
 /*
  * Was anything written to this connection? Then its client talks to the worker
  * that died, though `taken` has not come, and no other can go on with it.
- * Bytes are read from it only after INFO was written.
+ * Bytes are read from it only after INFO was written. A Unix socket does not
+ * say what went through it, and so counts as answered.
  */
 static bool
 arrival_answered(const struct arrival *a)
@@ -332,23 +336,46 @@ arrival_admit(struct supervisor *s, struct arrival *a, const struct sockaddr_sto
 {
 	struct placement *pl = &s->placement;
 	uint64_t limit = s->settings.max_connections_per_address;
+	int rc = 0;
 
 	if (pl->open >= s->settings.max_connections) {
 		a->refuse = REFUSE_MAX_CONNECTIONS;
 		return;
 	}
-	if (limit != 0 && address_enter(&pl->addresses, peer, (uint32_t)limit, &a->address) != 0) {
+	if (limit != 0 && a->uid != NO_PEER)
+		rc = address_enter_user(&pl->addresses, (uint32_t)a->uid, (uint32_t)limit, &a->address);
+	else if (limit != 0)
+		rc = address_enter(&pl->addresses, peer, (uint32_t)limit, &a->address);
+	if (rc != 0) {
 		a->refuse = REFUSE_PER_ADDRESS;
 		return;
 	}
 	pl->open++;
 }
 
+/* Its address; of a Unix socket who connected, as the kernel noted it then. */
+static void
+arrival_name(struct arrival *a, const struct sockaddr_storage *peer)
+{
+	struct ucred who;
+	socklen_t len = sizeof(who);
+
+	if (peer->ss_family != AF_UNIX) {
+		address_text(peer, a->host, sizeof(a->host), &a->port);
+	} else if (getsockopt(a->fd, SOL_SOCKET, SO_PEERCRED, &who, &len) == 0) {
+		a->uid = who.uid;
+		a->gid = who.gid;
+		snprintf(a->host, sizeof(a->host), "unix/%u", (unsigned)who.uid);
+	} else {
+		strlcpy(a->host, "unix", sizeof(a->host));
+	}
+}
+
 void
 placement_accept(struct supervisor *s, uint16_t listener, int fd,
     const struct sockaddr_storage *peer)
 {
-	struct arrival a = { .fd = fd, .listener = listener };
+	struct arrival a = { .fd = fd, .uid = NO_PEER, .gid = NO_PEER, .listener = listener };
 	int slot;
 
 	if (placement_too_fast(s)) {
@@ -366,7 +393,7 @@ placement_accept(struct supervisor *s, uint16_t listener, int fd,
 		placement_close(s, fd);
 		return;
 	}
-	address_text(peer, a.host, sizeof(a.host), &a.port);
+	arrival_name(&a, peer);
 	arrival_admit(s, &a, peer);
 	directory_increment(&s->fabric.directory->total_connections);
 	if (a.refuse != REFUSE_NOTHING)
@@ -378,11 +405,12 @@ placement_accept(struct supervisor *s, uint16_t listener, int fd,
 /* ---- a lowered max_connections */
 
 static void
-clients_close(struct supervisor *s, unsigned slot, const uint64_t *cids, uint32_t count)
+clients_close(struct supervisor *s, unsigned slot, const uint64_t *cids, uint32_t count,
+    enum refusal reason)
 {
 	struct process *p = process_find(&s->processes, ROLE_WORKER, slot);
 	struct msg m = { .type = MSG_close_clients, .u.close_clients = {
-	    .cids = { .count = count, .own = cids }, .reason = REFUSE_MAX_CONNECTIONS } };
+	    .cids = { .count = count, .own = cids }, .reason = reason } };
 
 	if (p != NULL && p->state == PROCESS_READY && count > 0)
 		process_send(p, &m, NULL);
@@ -396,7 +424,7 @@ trim_tell(struct supervisor *s, uint64_t (*cids)[CIDS_A_MESSAGE], uint32_t *coun
 
 	for (slot = 0; slot < s->placement.workers; slot++)
 		if (all || counts[slot] == CIDS_A_MESSAGE) {
-			clients_close(s, slot, cids[slot], counts[slot]);
+			clients_close(s, slot, cids[slot], counts[slot], REFUSE_MAX_CONNECTIONS);
 			counts[slot] = 0;
 		}
 }
@@ -444,8 +472,54 @@ placement_trim_taken(struct supervisor *s, unsigned slot, uint64_t cid)
 		return;
 	}
 	connections_leave(&pl->connections, cid);
-	clients_close(s, slot, &cid, 1);
+	clients_close(s, slot, &cid, 1, REFUSE_MAX_CONNECTIONS);
 }
+
+/* ---- one client */
+
+/* Which worker has it, though it may not have taken it yet. -1: it is gone, or refused. */
+static int
+placement_slot(const struct placement *pl, uint64_t cid)
+{
+	const struct connection *c = connections_get(&pl->connections, cid);
+	unsigned slot, i;
+
+	if (c != NULL)
+		return (int)c->worker;
+	for (slot = 0; slot < pl->workers; slot++)
+		for (i = 0; i < pl->loads[slot].count; i++) {
+			const struct arrival *a = load_arrival(&pl->loads[slot], i);
+			if (a->cid == cid && a->refuse == REFUSE_NOTHING)
+				return (int)slot;
+		}
+	return -1;
+}
+
+void
+placement_kick(struct supervisor *s, uint64_t cid)
+{
+	int slot = placement_slot(&s->placement, cid);
+
+	if (slot == -1)
+		return;
+	if (connections_get(&s->placement.connections, cid) != NULL)
+		connections_leave(&s->placement.connections, cid);
+	clients_close(s, (unsigned)slot, &cid, 1, REFUSE_KICKED);
+}
+
+void
+placement_tell_lame_duck(struct supervisor *s, uint64_t cid)
+{
+	struct msg m = { .type = MSG_tell_lame_duck, .u.tell_lame_duck.cid = cid };
+	int slot = placement_slot(&s->placement, cid);
+	struct process *p = slot == -1 ? NULL :
+	    process_find(&s->processes, ROLE_WORKER, (unsigned)slot);
+
+	if (p != NULL && p->state == PROCESS_READY)
+		process_send(p, &m, NULL);
+}
+
+/* ---- answers of workers */
 
 static void
 arrival_taken(struct supervisor *s, struct load *load, unsigned slot, const struct arrival *a)

@@ -22,6 +22,7 @@ struct arrival {
 	uint64_t	 cid;		/* new each time it is passed on */
 	uint64_t	 refuse;	/* enum refusal */
 	struct address	*address;	/* where it is counted; NULL: nowhere */
+	uint64_t	 uid, gid;	/* who is at the other end of a Unix socket; NO_PEER */
 	uint16_t	 listener, port;
 	char		 host[46];
 };
@@ -73,6 +74,10 @@ void placement_accept(struct supervisor *s, uint16_t listener, int fd,
 
 /* max_connections is lower than it was: close random ones above it. How many. */
 uint64_t placement_trim(struct supervisor *s);
+
+/* Close this client, or tell it alone of lame duck mode; an unknown one is gone already. */
+void placement_kick(struct supervisor *s, uint64_t cid);
+void placement_tell_lame_duck(struct supervisor *s, uint64_t cid);
 
 /* taken and closed. 0; -EBADMSG: the worker cannot have meant that. */
 int placement_receive(struct process *p, const struct msg *m);

@@ -194,6 +194,7 @@ process_greet(struct process *p, int log_end)
 	struct msg m = { .type = MSG_start, .u.start = {
 	    .slot = p->slot, .incarnation = p->incarnation,
 	    .uid = id.uid, .gid = id.gid, .sandbox = process_sandbox(p),
+	    .version = s->reload.version,
 	    /* the first that is started with the settings */
 	    .tells = p->role == ROLE_LOG && p->deaths == 0 } };
 	int fds[3] = { s->documents.settings[p->role], log_end, s->documents.accounts[p->role] };
@@ -246,7 +247,7 @@ process_start(struct process *p)
 
 	ev_timer_stop(s->loop, &p->restart);
 	p->why[0] = '\0';
-	p->asked = p->stopped = p->drained = false;
+	p->asked = p->stopped = p->drained = p->apart = false;
 	p->complaints = 0;
 	p->incarnation = ++s->incarnations;
 	p->state = PROCESS_STARTING;

@@ -30,6 +30,7 @@ struct process {
 	bool			 wanted;	/* is started again when it dies */
 	bool			 asked;		/* to end, by `shutdown` */
 	bool			 stopped;	/* by SIGSTOP or the like */
+	bool			 apart;		/* its channel to system or auth broke (meetings.h) */
 	bool			 drained;	/* worker in lame duck mode: its last client is gone */
 	uint64_t		 incarnation;	/* 0: none yet */
 	uint64_t		 version, prepared;	/* of the settings: in force, prepared last (reload.h) */

@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "common/log.h"
+#include "supervisor/accounts.h"
 #include "supervisor/configuring.h"
 #include "supervisor/errors.h"
 #include "supervisor/files.h"
@@ -13,6 +14,7 @@
 #define FAILED	"Failed to reload server configuration: "
 
 static void reload_begin(struct supervisor *s);
+static void reload_continue(struct supervisor *s);
 
 /* Every process that knows settings and answers; config has none of its own. */
 #define RELOAD_EACH(s, p)						\
@@ -31,13 +33,64 @@ reload_forget(struct supervisor *s)
 	listeners_discard(s, &r->listeners);
 	documents_close(&r->documents);
 	r->state = RELOAD_IDLE;
+	accounts_update(s);
+}
+
+/* System is told how the reload ended that it asked for, as often as it asked. */
+static void
+reload_answer(struct supervisor *s, unsigned *asked)
+{
+	struct process *system = process_serving(&s->processes, ROLE_SYSTEM);
+	struct msg m = { .type = MSG_reloaded, .u.reloaded.error = bytes_of(s->reload.error) };
+
+	for (; *asked > 0; (*asked)--)
+		if (system != NULL)
+			process_send(system, &m, NULL);
 }
 
 static void
 reload_finish(struct supervisor *s)
 {
 	reload_forget(s);
+	reload_answer(s, &s->reload.asked);
 	reload_serving(s);
+}
+
+/* Log why it fails, and note it for who asked. */
+static void reload_complain(struct supervisor *s, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void
+reload_complain(struct supervisor *s, const char *format, ...)
+{
+	char text[5000], *error = s->reload.error;
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(text, sizeof(text), format, ap);
+	va_end(ap);
+	log_error(FAILED "%s", text);
+	if (*error != '\0')
+		strlcat(error, "\n", sizeof(s->reload.error));
+	strlcat(error, text, sizeof(s->reload.error));
+}
+
+/*
+ * auth runs where the settings in force or the other ones ask it: it is there
+ * before workers do, so that a login of then has not to wait for it, and until
+ * the last of them has followed.
+ */
+static void
+reload_auth(struct supervisor *s, bool asked)
+{
+	struct process *auth = process_find(&s->processes, ROLE_AUTH, 0);
+
+	if (auth == NULL || auth->wanted == asked)
+		return;
+	if (asked)
+		process_want(auth);
+	else
+		process_dismiss(auth);
 }
 
 /* Nothing has changed anywhere. */
@@ -45,6 +98,7 @@ static void
 reload_abandon(struct supervisor *s)
 {
 	logging_reload_abandon(s);
+	reload_auth(s, s->settings.auth_asked);
 	reload_finish(s);
 }
 
@@ -60,7 +114,7 @@ reload_refuse(struct supervisor *s, const char *format, ...)
 	va_start(ap, format);
 	vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
-	log_error(FAILED "%s", text);
+	reload_complain(s, "%s", text);
 	reload_abandon(s);
 }
 
@@ -94,8 +148,8 @@ reload_complete(const struct supervisor *s, const struct listeners *all, const c
 	const struct listener *http = listener_first(all, true);
 	int rc;
 
-	rc = number_set(st, "port", clients->port);
-	if (rc == 0)
+	rc = number_set(st, "port", clients != NULL ? clients->port : 0);
+	if (rc == 0 && clients != NULL)
 		rc = text_set(st, "host", clients->host);
 	if (rc == 0 && http != NULL)
 		rc = number_set(st, "http_port", http->port);
@@ -128,8 +182,9 @@ reload_settings(struct supervisor *s)
 
 /* What only a start can change; each is told. True: there is none. */
 static bool
-reload_is_possible(const struct reload *r)
+reload_is_possible(struct supervisor *s)
 {
+	const struct reload *r = &s->reload;
 	const struct setting *table;
 	char before[1024], after[1024];
 	bool possible = true;
@@ -140,7 +195,7 @@ reload_is_possible(const struct reload *r)
 		if ((table[i].how & FIXED) == 0 ||
 		    setting_equal(&r->in_force, &r->configured, &table[i]))
 			continue;
-		log_error(FAILED "config reload not supported for %s: old=%s, new=%s", table[i].name,
+		reload_complain(s, "config reload not supported for %s: old=%s, new=%s", table[i].name,
 		    setting_show(&r->in_force, &table[i], before, sizeof(before)),
 		    setting_show(&r->configured, &table[i], after, sizeof(after)));
 		possible = false;
@@ -164,12 +219,26 @@ reload_read(struct reload *r, int document)
 	return rc;
 }
 
+/* A process that the other settings need: its entry in the table, not wanted yet. 0 or -ENOMEM. */
+static int
+reload_enter(struct supervisor *s, enum role role)
+{
+	struct process *p = process_find(&s->processes, role, 0);
+
+	if (p != NULL)
+		return 0;
+	p = processes_add(s, role, 0);
+	if (p == NULL)
+		return -ENOMEM;
+	p->wanted = false;
+	return 0;
+}
+
 /* Open, bind and write all that may fail. 0, or -errno with a sentence. */
 static int
 reload_open(struct supervisor *s, char *error, size_t size)
 {
 	struct reload *r = &s->reload;
-	struct process *monitor = process_find(&s->processes, ROLE_MONITOR, 0);
 	int rc;
 
 	rc = listeners_prepare(s, &r->settings, &r->listeners, error, size);
@@ -178,13 +247,12 @@ reload_open(struct supervisor *s, char *error, size_t size)
 	if (rc != 0)
 		return rc;
 	strlcpy(error, "no memory", size);
-	if (monitor == NULL && r->settings.http) {
-		monitor = processes_add(s, ROLE_MONITOR, 0);
-		if (monitor == NULL)
-			return -ENOMEM;
-		monitor->wanted = false;	/* until the commit */
-	}
-	rc = reload_settings(s);
+	if (r->settings.http)
+		rc = reload_enter(s, ROLE_MONITOR);
+	if (rc == 0 && r->settings.auth_asked)
+		rc = reload_enter(s, ROLE_AUTH);
+	if (rc == 0)
+		rc = reload_settings(s);
 	if (rc == 0)
 		rc = documents_write(&r->documents, &r->settings);
 	return rc;
@@ -236,13 +304,15 @@ reload_prepare(struct supervisor *s)
 
 	r->next++;
 	reload_await(s, RELOAD_PREPARING);
+	accounts_update(s);
 	RELOAD_EACH(s, p)
 		prepare_send(p, r->next, &r->documents);
+	reload_auth(s, s->settings.auth_asked || r->settings.auth_asked);
 	reload_continue(s);
 }
 
 static void
-reload_tell_errors(struct bytes errors)
+reload_tell_errors(struct supervisor *s, struct bytes errors)
 {
 	const char *line = errors.data, *end = errors.data + errors.len, *next;
 
@@ -251,7 +321,7 @@ reload_tell_errors(struct bytes errors)
 		if (next == NULL)
 			next = end;
 		if (next > line)
-			log_error(FAILED "%.*s", (int)(next - line), line);
+			reload_complain(s, "%.*s", (int)(next - line), line);
 	}
 }
 
@@ -265,7 +335,7 @@ reload_configured(struct supervisor *s, struct configured *c)
 	if (r->state != RELOAD_CONFIGURING)
 		return;			/* the server goes meanwhile */
 	if (c->errors.len > 0) {
-		reload_tell_errors(c->errors);
+		reload_tell_errors(s, c->errors);
 		reload_finish(s);
 		return;
 	}
@@ -274,7 +344,9 @@ reload_configured(struct supervisor *s, struct configured *c)
 	documents_take(&r->documents, &c->documents);
 	if (rc != 0) {
 		reload_refuse(s, "settings: %s", error_text(-rc));
-	} else if (!reload_is_possible(r)) {
+	} else if (!accounts_continue(&s->settings, &r->configured)) {
+		reload_refuse(s, "the numbers of accounts do not continue those in force");
+	} else if (!reload_is_possible(s)) {
 		reload_finish(s);
 	} else {
 		rc = reload_open(s, error, sizeof(error));
@@ -343,6 +415,7 @@ reload_listeners(struct supervisor *s)
 	for (i = 0; i < before->count; i++)
 		if (!listeners_have(now, before->items[i]))
 			reload_tell_listener(before->items[i], false);
+	listeners_change_rights(s, before);
 	listeners_discard(s, before);
 	listeners_update(s);
 }
@@ -400,11 +473,15 @@ reload_done(struct supervisor *s)
 
 	table = settings_table(&count);
 	for (i = 0; i < count; i++)
-		if (!setting_equal(&r->in_force, &r->configured, &table[i]))
+		if ((table[i].how & OWN) == 0 &&
+		    !setting_equal(&r->in_force, &r->configured, &table[i]))
 			log_info("Reloaded: %s = %s", table[i].name,
 			    setting_show(&r->in_force, &table[i], text, sizeof(text)));
+	if (strcmp(r->in_force.accounts_digest, r->configured.accounts_digest) != 0)
+		log_info("Reloaded: accounts");
 	log_info("Reloaded server configuration (%s)", s->digest);
 	log_debug("the reload took %.1f ms", (ev_time() - r->began) * 1e3);
+	reload_auth(s, s->settings.auth_asked);
 	reload_finish(s);
 }
 
@@ -417,6 +494,14 @@ reload_awaits(const struct reload *r, const struct process *p)
 	return r->state == RELOAD_PREPARING ? p->prepared != r->next : p->version != r->version;
 }
 
+/* The other settings need it, those in force do not, and it is not up yet. */
+static bool
+reload_awaits_auth(struct supervisor *s)
+{
+	return s->reload.state == RELOAD_PREPARING && s->reload.settings.auth_asked &&
+	    !s->settings.auth_asked && process_serving(&s->processes, ROLE_AUTH) == NULL;
+}
+
 static bool
 reload_all_answered(struct supervisor *s)
 {
@@ -425,10 +510,11 @@ reload_all_answered(struct supervisor *s)
 	RELOAD_EACH(s, p)
 		if (reload_awaits(&s->reload, p))
 			return false;
-	return true;
+	return !reload_awaits_auth(s);
 }
 
-void
+/* Somebody answered or is gone: is it time for the next step? */
+static void
 reload_continue(struct supervisor *s)
 {
 	struct reload *r = &s->reload;
@@ -450,6 +536,8 @@ reload_impatient(struct ev_loop *loop, ev_timer *w, int revents)
 			process_kill(p, "it did not answer to a reload within %g s",
 			    reload_patience(s));
 	reload_continue(s);
+	if (reload_awaits_auth(s))		/* which has PROCESS_START_LIMIT to come up */
+		reload_await(s, RELOAD_PREPARING);
 }
 
 static int
@@ -489,6 +577,19 @@ reload_receive(struct process *p, const struct msg *m)
 /* ---- processes that come while, or after, the settings change */
 
 void
+reload_process_gone(struct process *p)
+{
+	struct supervisor *s = p->supervisor;
+
+	if (p->role == ROLE_SYSTEM)
+		s->reload.asked = s->reload.asked_again = 0;
+	if (p->role == ROLE_AUTH && reload_awaits_auth(s))
+		reload_refuse(s, "auth did not come up");
+	else
+		reload_continue(s);
+}
+
+void
 reload_process_started(struct process *p)
 {
 	p->version = p->supervisor->reload.version;
@@ -521,28 +622,44 @@ reload_begin(struct supervisor *s)
 	int rc;
 
 	r->again = false;
+	r->asked += r->asked_again;
+	r->asked_again = 0;
+	r->error[0] = '\0';
 	r->began = ev_time();
 	r->state = RELOAD_CONFIGURING;
 	rc = configuring_start(s, false, reload_configured, &why);
 	if (rc == 0)
 		return;
-	log_error(FAILED "%s", why != NULL ? why : error_text(-rc));
+	reload_complain(s, "%s", why != NULL ? why : error_text(-rc));
 	r->state = RELOAD_IDLE;
+	reload_answer(s, &r->asked);
 }
 
 void
 reload_request(struct supervisor *s)
 {
-	if (s->options.config == NULL) {
-		log_error(FAILED "can only reload config when a file is provided using -c or --config");
-		return;
-	}
-	if (s->phase >= PHASE_LAME_DUCK) {
-		log_error(FAILED "the server is shutting down");
+	const char *why = NULL;
+
+	if (s->options.config == NULL)
+		why = "can only reload config when a file is provided using -c or --config";
+	else if (s->phase >= PHASE_LAME_DUCK)
+		why = "the server is shutting down";
+	if (why != NULL) {
+		if (s->reload.state == RELOAD_IDLE)
+			s->reload.error[0] = '\0';
+		reload_complain(s, "%s", why);
+		reload_answer(s, &s->reload.asked_again);
 		return;
 	}
 	s->reload.again = true;
 	reload_serving(s);
+}
+
+void
+reload_request_of(struct process *system)
+{
+	system->supervisor->reload.asked_again++;
+	reload_request(system->supervisor);
 }
 
 void
@@ -563,6 +680,9 @@ reload_stop(struct supervisor *s)
 	else if (r->state == RELOAD_PREPARING)
 		reload_refuse(s, "the server is shutting down");
 	r->state = RELOAD_IDLE;
+	strlcpy(r->error, "the server is shutting down", sizeof(r->error));
+	reload_answer(s, &r->asked);
+	reload_answer(s, &r->asked_again);
 }
 
 void

@@ -32,6 +32,9 @@ enum reload_state { RELOAD_IDLE, RELOAD_CONFIGURING, RELOAD_PREPARING, RELOAD_CO
 struct reload {
 	enum reload_state	 state;
 	bool			 again;		/* was asked for meanwhile */
+	unsigned		 asked;		/* `reload` of system, to be answered by this one's end ... */
+	unsigned		 asked_again;	/* ... and by that of the next */
+	char			 error[4097];	/* what system is told was wrong */
 	uint64_t		 version, next;	/* in force; the last that was prepared */
 	struct settings		 in_force;	/* as the file and the flags said it */
 	struct settings		 configured;	/* the same for the other settings */
@@ -56,6 +59,9 @@ int reload_complete(const struct supervisor *s, const struct listeners *all, con
 /* SIGHUP. While the server starts or another reload is under way it is remembered. */
 void reload_request(struct supervisor *s);
 
+/* The same, asked by system, which is told how it ends. */
+void reload_request_of(struct process *system);
+
 /* The server has begun to serve: what was remembered. */
 void reload_serving(struct supervisor *s);
 
@@ -66,9 +72,10 @@ void reload_stop(struct supervisor *s);
 void reload_process_started(struct process *p);
 void reload_process_ready(struct process *p);
 
+/* It has ended: who waits for it waits no more. */
+void reload_process_gone(struct process *p);
+
 /* prepared and committed. 0; -EBADMSG: it cannot have meant that. */
 int reload_receive(struct process *p, const struct msg *m);
 
-/* Somebody answered or is gone: is it time for the next step? */
-void reload_continue(struct supervisor *s);
 #endif

@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,9 +7,12 @@
 #include "supervisor/supervisor.h"
 
 #define SHUTDOWN_CHILDREN	0.5	/* seconds that children have to end */
+#define SHUTDOWN_WORDS		0.2	/* of these, at most, system has to tell the system account first */
 #define SHUTDOWN_LOG		0.3	/* and then the log process, to write what is left */
 #define SHUTDOWN_LOG_START	0.4	/* the same if it has to come up first ... */
 #define SHUTDOWN_LOG_FAILED	2.0	/* ... and if its lines say why we give up */
+
+static void shutdown_children(struct supervisor *s, double seconds);
 
 static bool
 shutdown_waits_for(const struct supervisor *s, bool log)
@@ -30,6 +34,10 @@ shutdown_impatient(struct ev_loop *loop, ev_timer *w, int revents)
 	struct process *p;
 
 	ev_timer_stop(loop, w);
+	if (s->parting) {
+		shutdown_children(s, SHUTDOWN_CHILDREN - SHUTDOWN_WORDS);
+		return;
+	}
 	PROCESSES_EACH(&s->processes, p)
 		if (process_lives(p) && (p->role == ROLE_LOG) == log) {
 			if (!log)
@@ -87,7 +95,7 @@ shutdown_continue(struct supervisor *s)
 		supervisor_stop(s, EXIT_SUCCESS);
 		return;
 	}
-	if (s->phase != PHASE_STOPPING || shutdown_waits_for(s, false))
+	if (s->phase != PHASE_STOPPING || s->parting || shutdown_waits_for(s, false))
 		return;
 	if (shutdown_waits_for(s, true)) {
 		shutdown_log(s);
@@ -102,10 +110,56 @@ shutdown_continue(struct supervisor *s)
 	ev_break(s->loop, EVBREAK_ALL);
 }
 
+/* ---- what the system account is told */
+
+/* Have system tell it; workers, who deliver that, go on meanwhile. */
+static void
+shutdown_tell(struct supervisor *s, bool lame_duck)
+{
+	struct process *system = process_serving(&s->processes, ROLE_SYSTEM);
+	struct msg m = { .type = MSG_leaving, .u.leaving.lame_duck = lame_duck };
+
+	if (system == NULL || system->stopped)
+		return;
+	s->words++;
+	process_send(system, &m, NULL);
+}
+
+int
+shutdown_left_word(struct supervisor *s)
+{
+	if (s->words == 0)
+		return -EBADMSG;
+	if (--s->words == 0 && s->parting)
+		shutdown_children(s, SHUTDOWN_CHILDREN);
+	return 0;
+}
+
+void
+shutdown_without_words(struct supervisor *s)
+{
+	s->words = 0;
+	if (s->parting)
+		shutdown_children(s, SHUTDOWN_CHILDREN);
+}
+
+static void
+shutdown_children(struct supervisor *s, double seconds)
+{
+	struct process *p;
+
+	s->parting = false;
+	shutdown_patience(s, seconds);
+	PROCESSES_EACH(&s->processes, p)
+		if (p->role != ROLE_LOG)
+			process_shutdown(p);
+	shutdown_continue(s);
+}
+
 void
 supervisor_stop(struct supervisor *s, int status)
 {
-	struct process *p;
+	bool serving = s->phase == PHASE_SERVING || s->phase == PHASE_LAME_DUCK;
 
 	if (s->phase == PHASE_STOPPING)
 		return;
@@ -117,11 +171,13 @@ supervisor_stop(struct supervisor *s, int status)
 	listeners_close(s, true);
 	ev_init(&s->stopping, shutdown_impatient);
 	s->stopping.data = s;
-	shutdown_patience(s, SHUTDOWN_CHILDREN);
-	PROCESSES_EACH(&s->processes, p)
-		if (p->role != ROLE_LOG)
-			process_shutdown(p);
-	shutdown_continue(s);
+	if (serving)
+		shutdown_tell(s, false);
+	s->parting = s->words > 0;
+	if (s->parting)
+		shutdown_patience(s, SHUTDOWN_WORDS);
+	else
+		shutdown_children(s, SHUTDOWN_CHILDREN);
 }
 
 void
@@ -153,6 +209,7 @@ supervisor_lame_duck(struct supervisor *s)
 	files_unlock(&s->files);	/* for the one that takes our place */
 	atomic_store_explicit(&s->fabric.directory->lame_duck, 1, memory_order_relaxed);
 	listeners_close(s, false);
+	shutdown_tell(s, true);
 	PROCESSES_EACH(&s->processes, p) {
 		if (p->role != ROLE_WORKER)
 			continue;

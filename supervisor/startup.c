@@ -9,6 +9,7 @@
 #include "common/memfd.h"
 #include "nats/info.h"
 #include "nats/nkey.h"
+#include "supervisor/accounts.h"
 #include "supervisor/configuring.h"
 #include "supervisor/errors.h"
 #include "supervisor/files.h"
@@ -88,12 +89,17 @@ startup_print(struct supervisor *s, int fd)
 static int
 startup_document(struct supervisor *s, struct configured *c)
 {
+	static const struct settings none;
 	const char *why = NULL;
 	int fd = c->documents.settings[ROLE_SUPERVISOR], rc;
 
 	rc = settings_read(&s->settings, fd, &why);
 	if (rc != 0)
 		log_error("settings: %s", why == NULL ? error_text(-rc) : why);
+	if (rc == 0 && !accounts_continue(&none, &s->settings)) {
+		log_error("accounts: there are too many");
+		rc = -EBADMSG;
+	}
 	if (rc == 0)
 		rc = reload_started(s, fd);
 	if (rc == 0)
@@ -158,6 +164,8 @@ startup_table(struct supervisor *s)
 		if (processes_add(s, ROLE_WORKER, i) == NULL)
 			return -ENOMEM;
 	if (processes_add(s, ROLE_SYSTEM, 0) == NULL)
+		return -ENOMEM;
+	if (s->settings.auth_asked && processes_add(s, ROLE_AUTH, 0) == NULL)
 		return -ENOMEM;
 	if (s->settings.http && processes_add(s, ROLE_MONITOR, 0) == NULL)
 		return -ENOMEM;

@@ -44,6 +44,7 @@ supervise(int argc, char **argv)
 		free(s);
 		return EXIT_FAILURE;
 	}
+	options_hide(argv);
 	switch (s->options.action) {
 	case ACTION_VERSION:
 		printf("nats-server: v%s (bulkhead %s)\n", NATS_VERSION, BULKHEAD_VERSION);

@@ -9,13 +9,10 @@
 #include "common/log.h"
 #include "common/loop.h"
 #include "supervisor/configuring.h"
+#include "supervisor/meetings.h"
 #include "supervisor/programs.h"
 #include "supervisor/supervisor.h"
 #include "supervisor/usage.h"
-
-#define MEETING_PAUSE	0.5	/* seconds from a broken channel of monitor and system to the next */
-
-static void meeting_due(struct ev_loop *loop, ev_timer *w, int revents);
 
 /* 0, 1 and 2 are open, so that none of ours ever gets these numbers. */
 static int
@@ -90,8 +87,7 @@ supervisor_init(struct supervisor *s, char *error, size_t size)
 	if (s->loop == NULL)
 		return -ENOSYS;
 	signal(SIGPIPE, SIG_IGN);
-	ev_init(&s->meeting, meeting_due);
-	s->meeting.data = s;
+	meetings_init(s);
 	signals_start(s);
 	return 0;
 }
@@ -106,7 +102,7 @@ supervisor_free(struct supervisor *s)
 	signals_stop(s);
 	ev_timer_stop(s->loop, &s->stopping);
 	reload_free(s);
-	ev_timer_stop(s->loop, &s->meeting);
+	meetings_stop(s);
 	listeners_free(s);
 	placement_free(s);
 	fabric_free(s);
@@ -120,51 +116,6 @@ supervisor_free(struct supervisor *s)
 	settings_free(&s->settings);
 	ev_loop_destroy(s->loop);
 	s->loop = NULL;
-}
-
-static void
-meeting_later(struct supervisor *s)
-{
-	if (ev_is_active(&s->meeting))
-		return;
-	ev_timer_set(&s->meeting, MEETING_PAUSE, 0);
-	ev_timer_start(s->loop, &s->meeting);
-}
-
-/*
- * monitor asks system: a new pair whenever one of them is new, and some time
- * after theirs broke. monitor gets its end first: it says when its channel
- * breaks, and the old one does so when system gets the new one.
- */
-static void
-monitor_meets_system(struct supervisor *s)
-{
-	struct process *monitor = process_serving(&s->processes, ROLE_MONITOR);
-	struct process *system = process_serving(&s->processes, ROLE_SYSTEM);
-	struct msg to_system = { .type = MSG_monitor_channel };
-	struct msg to_monitor = { .type = MSG_system_channel };
-	int fds[2], rc;
-
-	ev_timer_stop(s->loop, &s->meeting);
-	if (monitor == NULL || system == NULL)
-		return;			/* the one that is missing will be new */
-	rc = channel_pair(fds);
-	if (rc != 0) {
-		log_limited(LOG_ERROR, "channels", "no channel between monitor and system: %s",
-		    strerror(-rc));
-		meeting_later(s);
-		return;
-	}
-	process_send(monitor, &to_monitor, &fds[1]);
-	process_send(system, &to_system, &fds[0]);
-	close(fds[0]);
-	close(fds[1]);
-}
-
-static void
-meeting_due(struct ev_loop *loop, ev_timer *w, int revents)
-{
-	monitor_meets_system(w->data);
 }
 
 static int
@@ -195,11 +146,10 @@ supervisor_process_ready(struct process *p, const struct msg *m)
 			process_send(p, &lame_duck, NULL);
 		break;
 	case ROLE_SYSTEM:
+		fabric_join(p);
 		fabric_tell_system(s);
-		monitor_meets_system(s);
 		break;
 	case ROLE_MONITOR:
-		monitor_meets_system(s);
 		listeners_update(s);
 		break;
 	case ROLE_AUTH:
@@ -207,6 +157,7 @@ supervisor_process_ready(struct process *p, const struct msg *m)
 	case ROLES:
 		break;
 	}
+	meetings_hold(p);
 	startup_served_if_ready(s);
 	return 0;
 }
@@ -225,6 +176,7 @@ supervisor_receive(struct channel *ch, const struct msg *m, const int *fds)
 	case MSG_misconfigured:
 	case MSG_include:
 	case MSG_environment:
+	case MSG_identity:
 		return configuring_receive(p, m, fds);
 	case MSG_prepared:
 	case MSG_committed:
@@ -243,8 +195,20 @@ supervisor_receive(struct channel *ch, const struct msg *m, const int *fds)
 	case MSG_taken:
 	case MSG_closed:
 		return placement_receive(p, m);
+	case MSG_kick:
+		placement_kick(p->supervisor, m->u.kick.cid);
+		return 0;
+	case MSG_kick_lame_duck:
+		placement_tell_lame_duck(p->supervisor, m->u.kick_lame_duck.cid);
+		return 0;
+	case MSG_reload:
+		reload_request_of(p);
+		return 0;
+	case MSG_left_word:
+		return shutdown_left_word(p->supervisor);
 	case MSG_system_lost:
-		meeting_later(p->supervisor);
+	case MSG_auth_lost:
+		meetings_repeat(p);
 		return 0;
 	case MSG_drained:
 		if (p->supervisor->phase < PHASE_LAME_DUCK)
@@ -262,16 +226,18 @@ supervisor_process_gone(struct process *p)
 {
 	struct supervisor *s = p->supervisor;
 
-	if (p->role == ROLE_WORKER) {
+	if (p->role == ROLE_WORKER || p->role == ROLE_SYSTEM)
 		fabric_leave(p);
+	if (p->role == ROLE_WORKER)
 		placement_leave(s, p->slot);
-	}
+	if (p->role == ROLE_SYSTEM)
+		shutdown_without_words(s);
 	if (p->role == ROLE_LOG && s->phase != PHASE_STOPPING)
 		logging_gone(s);
 	if (s->fabric.directory != NULL && p->wanted && s->phase != PHASE_STOPPING)
 		atomic_fetch_add_explicit(&s->fabric.directory->replaced, 1, memory_order_relaxed);
 	listeners_update(s);
-	reload_continue(s);
+	reload_process_gone(p);
 	if (s->phase == PHASE_LAME_DUCK && p->role == ROLE_WORKER)
 		p->wanted = false;
 	if (s->phase >= PHASE_LAME_DUCK)

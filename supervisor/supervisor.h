@@ -45,13 +45,17 @@ struct supervisor {
 	struct configuring	*configuring;		/* NULL: nothing was asked yet */
 	struct processes	 processes;
 	struct fabric		 fabric;
+	uint64_t		 participants;		/* bits of those that serve accounts (accounts.h) */
+	uint32_t		 accounts_end;		/* behind the highest number in the directory */
 	struct placement	 placement;
 	struct listeners	 listeners;
 	struct reload		 reload;
 	ev_signal		 signals[SUPERVISOR_SIGNALS];
-	ev_timer		 stopping;		/* how long children may take to end */
+	unsigned		 words;			/* `leaving` that system has not answered */
+	bool			 parting;		/* STOPPING, and children are not told before it has */
+	ev_timer		 stopping;		/* how long it, then children, may take */
 	struct files		 files;
-	ev_timer		 meeting;		/* until monitor and system get a new channel */
+	ev_timer		 meeting;		/* until children whose channel broke get a new one (meetings.h) */
 	char			 digest[81];		/* of the configuration */
 };
 
@@ -83,6 +87,10 @@ void supervisor_give_up(struct supervisor *s, const char *format, ...)
 void supervisor_lame_duck(struct supervisor *s);
 /* A process has ended or drained: is it time for the next step? */
 void shutdown_continue(struct supervisor *s);
+
+/* System has told what it was to tell (-EBADMSG: it was not asked to); or it never will. */
+int shutdown_left_word(struct supervisor *s);
+void shutdown_without_words(struct supervisor *s);
 
 /* signals.c */
 /* Handle our signals in the loop, until signals_stop(). */

@@ -20,7 +20,7 @@ MEMCHECK = ["valgrind", "-q", "--error-exitcode=99", "--trace-children=no", "--l
 # The unit tests seen to run under it. Others enter the sandbox, or did not end in a few minutes.
 UNDER_MEMCHECK = ["broker/compact", "broker/lanes", "broker/queue", "broker/route", "common/channel", "common/log",
                   "common/messages", "common/settings", "common/unpack", "config/program", "config/schema",
-                  "config/syntax", "nats/connect", "nats/info", "nats/nkey", "nats/parser", "supervisor/options",
+                  "config/syntax", "config/tenants", "nats/connect", "nats/info", "nats/nkey", "nats/parser", "supervisor/options",
                   "supervisor/sink", "system/reports", "worker/session"]
 
 

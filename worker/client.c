@@ -8,8 +8,12 @@
 #include "common/loop.h"
 #include "nats/info.h"
 #include "worker/client.h"
+#include "worker/events.h"
+#include "worker/identity.h"
 #include "worker/input.h"
 #include "worker/lame_duck.h"
+#include "worker/limits.h"
+#include "worker/login.h"
 #include "worker/ping.h"
 #include "worker/sids.h"
 #include "worker/slow.h"
@@ -35,6 +39,11 @@ static const char *const reasons[] = {
 	[CLOSE_SHUTDOWN] = "Server Shutdown",
 	[CLOSE_503_HEADERS] = "No Responders Requires Headers",
 	[CLOSE_MEMORY] = "Out Of Memory",
+	[CLOSE_AUTHENTICATION_TIMEOUT] = "Authentication Timeout",
+	[CLOSE_EXPIRED] = "Authentication Expired",
+	[CLOSE_MAX_ACCOUNT_CONNECTIONS] = "Maximum Account Connections Exceeded",
+	[CLOSE_KICKED] = "Kicked",
+	[CLOSE_RATE] = "Maximum Message Rate Exceeded",
 };
 
 const char *
@@ -147,6 +156,18 @@ client_describe(struct client *c, const struct nats_connect *connect)
 }
 
 void
+client_belongs(struct client *c, uint32_t account, const char *user)
+{
+	struct connection_record	*r = client_record(c);
+
+	c->account = account;
+	record_begin(r);
+	r->account = account;
+	record_text(r->user, sizeof(r->user), bytes_of(user == NULL ? "" : user));
+	record_end(r);
+}
+
+void
 client_account(struct client *c)
 {
 	struct connection_record	*r = client_record(c);
@@ -156,6 +177,8 @@ client_account(struct client *c)
 	c->out_recorded = c->out.messages;
 	c->out_bytes = 0;
 	atomic_store_explicit(&r->pending, c->out.pending, memory_order_relaxed);
+	if (c->identity != NULL)
+		limits_pending(c);
 }
 
 /* ---- life */
@@ -198,6 +221,8 @@ client_alloc(struct worker *w, const struct msg_connection *m, int fd)
 	c->slot = slot;
 	c->cid = m->cid;
 	c->account = ACCOUNT_GLOBAL;
+	c->peer_uid = m->peer_uid == NO_PEER ? UINT32_MAX : (uint32_t)m->peer_uid;
+	c->peer_gid = m->peer_gid == NO_PEER ? UINT32_MAX : (uint32_t)m->peer_gid;
 	c->refusal = (uint8_t)m->refuse;
 	c->flags = CLIENT_VERBOSE | CLIENT_PEDANTIC | CLIENT_ECHO;
 	ev_io_init(&c->io, client_event, fd, 0);
@@ -240,6 +265,10 @@ client_refuse(struct client *c, enum refusal why)
 	};
 	char				 text[64];
 
+	if (why == REFUSE_KICKED) {
+		client_close(c, CLOSE_KICKED);
+		return;
+	}
 	client_error(c, "%s", errors[why]);
 	snprintf(text, sizeof(text), "-ERR '%s'\r\n", errors[why]);
 	client_say(c, bytes_of(text));
@@ -253,7 +282,12 @@ client_open(struct client *c)
 	c->state = CLIENT_OPEN;
 	c->drained = ev_now(c->worker->loop);
 	slow_mark(c);
-	client_say_info(c, false);
+	identity_flags(c);
+	if (c->worker->settings->auth_asked && c->refusal == REFUSE_NOTHING && identity_new(c) != 0) {
+		client_close(c, CLOSE_MEMORY);
+		return;
+	}
+	client_say_info(c, INFO_FIRST);
 	if (c->refusal != REFUSE_NOTHING) {
 		client_refuse(c, (enum refusal)c->refusal);
 		return;
@@ -293,6 +327,20 @@ client_watch(struct client *c)
 		ev_io_start(c->worker->loop, &c->io);
 }
 
+/* Off the list of those that wait for what it waits for. */
+static void
+client_unlist(struct client *c)
+{
+	struct worker	*w = c->worker;
+
+	if (c->list == &w->paced.waiting)
+		deadline_end(&w->paced, c);
+	else if (c->list == &w->settling.waiting)
+		deadline_end(&w->settling, c);
+	else
+		client_move(c, NULL);
+}
+
 void
 client_stop(struct client *c, enum client_stop why)
 {
@@ -316,24 +364,14 @@ client_stop(struct client *c, enum client_stop why)
 	case CLIENT_YIELDS:
 		client_move(c, &w->yielding);
 		break;
+	case CLIENT_ASKS:
+		client_unlist(c);
+		break;
+	case CLIENT_LEASE: case CLIENT_RATED: case CLIENT_WAITS:	/* onto a list of its account's */
 	case CLIENT_READS:
 		break;
 	}
 	client_watch(c);
-}
-
-/* Off the list of those that wait for what it waits for. */
-static void
-client_unlist(struct client *c)
-{
-	struct worker	*w = c->worker;
-
-	if (c->list == &w->paced.waiting)
-		deadline_end(&w->paced, c);
-	else if (c->list == &w->settling.waiting)
-		deadline_end(&w->settling, c);
-	else
-		client_move(c, NULL);
 }
 
 void
@@ -379,26 +417,30 @@ client_say(struct client *c, struct bytes line)
 }
 
 void
-client_say_info(struct client *c, bool connect_info)
+client_say_info(struct client *c, enum info_kind kind)
 {
 	struct worker		*w = c->worker;
 	const struct settings	*s = w->settings;
 	struct nats_info	 info = { 0 };
+	char			*line, nonce[NONCE_TEXT];
 	size_t			 len;
-	char			*line;
 
 	info.server_id = s->server_id;
 	info.server_name = s->server_name[0] != '\0' ? s->server_name : s->server_id;
 	info.host = w->advertised.host != NULL ? w->advertised.host : s->host;
 	info.port = w->advertised.port;
 	info.headers = !s->no_header_support;
-	info.max_payload = (uint32_t)s->max_payload;
+	info.max_payload = (uint32_t)limits_payload(c);
 	info.client_id = c->cid;
 	info.client_ip = client_record(c)->host;
-	info.lame_duck = w->lame_duck != NULL;
-	info.connect_info = connect_info;
-	if (connect_info) {
-		info.remote_account = account_name(c->account);
+	info.lame_duck = w->lame_duck != NULL || kind == INFO_LAME_DUCK;
+	/* As in the 2.x server, where only the first one says what no_auth_user makes of it. */
+	info.auth_required = s->auth_required || (s->no_auth_user_given && kind != INFO_FIRST);
+	if (kind == INFO_FIRST && c->identity != NULL && nonce_take(w, &c->identity->nonce, nonce))
+		info.nonce = nonce;
+	if (kind == INFO_CONNECT) {
+		info.connect_info = true;
+		info.remote_account = account_name(w, c->account);
 		info.account_is_system = c->account == ACCOUNT_SYSTEM;
 	}
 	if ((line = nats_info_line(&info, &len)) == NULL) {
@@ -423,6 +465,7 @@ client_hang_up(struct client *c)
 	close(c->io.fd);
 	c->io.fd = -1;
 	output_clear(&w->pool, &c->out);
+	limits_pending(c);
 	deadline_end(&w->lingering, c);
 	client_move(c, &w->closing);
 }
@@ -522,7 +565,10 @@ client_close(struct client *c, enum close_reason reason)
 	deadline_end(&w->writing, c);
 	c->state = CLIENT_CLOSING;
 	c->interrupt = true;
+	c->reason = (uint8_t)reason;
 	c->mark = 0;
+	c->flags &= ~(uint32_t)CLIENT_CHECKED;	/* deliver_slowly() refuses it */
+	identity_rest(c->identity);
 	if (reason_is_abrupt(reason))
 		c->flags |= CLIENT_SHUT;	/* no last words */
 	if ((c->flags & CLIENT_SLOW) != 0)
@@ -542,7 +588,8 @@ client_forget(struct client *c)
 	output_clear(&w->pool, &c->out);
 	input_free(c);
 	sids_forget(c);
-	atomic_store_explicit(&client_record(c)->cid, 0, memory_order_relaxed);
+	limits_leave(c);
+	identity_free(c->identity);
 	closed_note(w, c->cid);
 	slot_give(w, c->slot);
 	w->open--;
@@ -558,6 +605,10 @@ client_reap(struct client *c, unsigned most)
 
 	if ((c->flags & CLIENT_FAREWELL) == 0) {
 		c->flags |= CLIENT_FAREWELL;
+		login_end(c);
+		/* it is counted no more when system hears of it */
+		atomic_store_explicit(&client_record(c)->cid, 0, memory_order_relaxed);
+		events_left(c);
 		input_free(c);
 		if ((c->flags & CLIENT_SHUT) != 0)
 			client_hang_up(c);
@@ -609,6 +660,9 @@ clients_free(struct worker *w)
 		client_move(c, NULL);
 		input_free(c);
 		sids_forget(c);
+		login_end(c);
+		limits_leave(c);
+		identity_free(c->identity);
 		free(c);
 	}
 }

@@ -30,6 +30,10 @@ enum client_stop {
 	CLIENT_SETTLES,		/* it was paced from afar: does what it sent since make it so again? */
 	CLIENT_DROPPING,	/* a second CONNECT: its old subscriptions go first */
 	CLIENT_YIELDS,		/* what it sent had very many receivers: others first */
+	CLIENT_ASKS,		/* auth is asked who it is */
+	CLIENT_LEASE,		/* auth is asked whether its account may have one subscription more */
+	CLIENT_RATED,		/* its account, or its user, published as much as it may for now */
+	CLIENT_WAITS,		/* its account had its share of this turn of the loop */
 };
 
 enum client_flags {
@@ -52,6 +56,11 @@ enum client_flags {
 	CLIENT_SHUT		= 1 << 16,	/* closing: our end is shut down */
 	CLIENT_TOOK		= 1 << 17,	/* since write_deadline began to run, but not all */
 	CLIENT_LATE		= 1 << 18,	/* write_deadline passed, and it was let go on */
+	CLIENT_ENTERS		= 1 << 19,	/* what it publishes is mapped, or may be forbidden: broker_enter() */
+	CLIENT_CHECKED		= 1 << 20,	/* what it is sent may be forbidden, or allow it to answer */
+	CLIENT_TOLD		= 1 << 21,	/* the system account was told that it came */
+	CLIENT_REFUSED		= 1 << 22,	/* it was not let in */
+	CLIENT_DENIED		= 1 << 23,	/* CLIENT_LEASE ended without one: it may not subscribe */
 };
 
 /* As connz and the log of the 2.x server name them. */
@@ -60,9 +69,15 @@ enum close_reason {
 	CLOSE_WRITE, CLOSE_READ, CLOSE_PARSE, CLOSE_STALE, CLOSE_PROTOCOL, CLOSE_VERSION,
 	CLOSE_MAX_CONNECTIONS, CLOSE_MAX_PAYLOAD, CLOSE_MAX_CONTROL_LINE,
 	CLOSE_SHUTDOWN, CLOSE_503_HEADERS, CLOSE_MEMORY,
+	CLOSE_AUTHENTICATION_TIMEOUT, CLOSE_EXPIRED, CLOSE_MAX_ACCOUNT_CONNECTIONS, CLOSE_KICKED,
+	CLOSE_RATE,
 };
 
+/* Bits of subscription.flags that are ours. */
+#define SUBSCRIPTION_FILTERED	0x01	/* some of what it matches is denied: policy_delivers() */
+
 struct client;
+struct identity;
 struct rest;
 struct incoming;
 struct worker;
@@ -78,11 +93,14 @@ struct client {
 	uint64_t		 cid;
 	uint32_t		 slot;		/* in the tables */
 	uint32_t		 account;
+	uint32_t		 peer_uid, peer_gid;	/* who connected to a Unix socket; UINT32_MAX: it is none */
 	uint32_t		 flags;
 	uint8_t			 state, stop, interrupt;	/* interrupt: parse no further */
 	uint8_t			 refusal;	/* enum refusal */
+	uint8_t			 reason;	/* closing: enum close_reason */
 	uint32_t		 allowance;	/* bytes it may still send before it is paced again; 0: any */
 	uint32_t		 pings;		/* not answered */
+	struct identity		*identity;	/* NULL: auth is not asked */
 	struct publish_hint	 hint;
 	struct rest		*rest;		/* input that is not parsed yet; NULL: none */
 	struct incoming		*incoming;	/* a large message that is coming in; NULL: none */
@@ -143,8 +161,16 @@ unsigned client_drop(struct client *c, unsigned most);
 /* Say this, a whole protocol line. */
 void client_say(struct client *c, struct bytes line);
 
-/* INFO as it is now; connect_info: the one after the first PONG. */
-void client_say_info(struct client *c, bool connect_info);
+enum info_kind {
+	INFO_CHANGED,		/* as it is now */
+	INFO_FIRST,		/* the first bytes to it: with a nonce, where that is wanted */
+	INFO_CONNECT,		/* after the first PONG: with its account */
+	INFO_LAME_DUCK,		/* it alone is to go elsewhere */
+};
+void client_say_info(struct client *c, enum info_kind kind);
+
+/* It is in this account from now on, as this user (NULL: nobody). */
+void client_belongs(struct client *c, uint32_t account, const char *user);
 
 /* What CONNECT said of the client itself, into its record. */
 void client_describe(struct client *c, const struct nats_connect *connect);

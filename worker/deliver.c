@@ -4,6 +4,7 @@
 #include "nats/subject.h"
 #include "worker/client.h"
 #include "worker/deliver.h"
+#include "worker/identity.h"
 #include "worker/sids.h"
 #include "worker/slow.h"
 #include "worker/trace.h"
@@ -243,6 +244,21 @@ deliver_count(struct client *c, size_t body)
 	client_touch(c);
 }
 
+/* May c have it? A reply that it is sent it may use, if it may answer. */
+static bool
+deliver_allowed(struct client *c, const struct subscription *sub, const struct message *m)
+{
+	struct identity	*id = c->identity;
+
+	if ((sub->flags & SUBSCRIPTION_FILTERED) != 0 &&
+	    !policy_delivers(id->policy, m->subject, broker_queue(c->worker->broker, sub)))
+		return false;
+	if (id->responds && m->reply.len != 0 &&
+	    !grants_add(&id->grants, id->policy, m->reply, worker_monotonic()))
+		log_limited(LOG_ERROR, "memory", "no memory to let a client answer");
+	return true;
+}
+
 /* The long way: whatever the message and the client are. */
 static enum delivery
 deliver_slowly(struct client *c, struct subscription *sub, const struct message *m)
@@ -282,6 +298,8 @@ worker_deliver(void *program, uint32_t connection, struct subscription *sub,
 	struct line		*line = &w->line;
 	char			*at;
 
+	if ((c->flags & CLIENT_CHECKED) != 0 && !deliver_allowed(c, sub, m))
+		return DELIVERY_REFUSED;
 	if (line->m == m && line->parsed != NULL)
 		line_prepare(line);
 	if (line->m != m || line->head == NULL || c->out.pending >= c->mark ||

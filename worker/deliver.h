@@ -31,7 +31,8 @@ static inline void
 line_begin(struct line *line, const struct message *m, const struct nats_line *l)
 {
 	line->m = m;
-	line->parsed = l;
+	line->parsed = m->subject.data == l->subject.data ? l : NULL;	/* else it was mapped to another */
+	line->head = NULL;
 	line->block = NULL;
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 #include "common/log.h"
 #include "worker/input.h"
+#include "worker/limits.h"
 #include "worker/session.h"
 #include "worker/slow.h"
 #include "worker/trace.h"
@@ -154,6 +155,8 @@ input_fill(struct client *c, size_t *kept)
 	if (c->rest != NULL) {
 		*kept = c->rest->len;
 		memcpy(w->buffer, c->rest->data + c->rest->at, *kept);
+		if ((c->flags & CLIENT_CONNECTED) == 0)	/* half of a CONNECT, perhaps */
+			explicit_bzero(c->rest->data, c->rest->at + *kept);
 		free(c->rest);
 		c->rest = NULL;
 	}
@@ -220,7 +223,7 @@ input_read(struct client *c)
 		input_discard(c);
 		return;
 	}
-	if (c->stop != CLIENT_READS)
+	if (c->stop != CLIENT_READS || !limits_begin(c))
 		return;
 	w->readers++;
 	n = input_fill(c, &kept);
@@ -249,6 +252,8 @@ input_resume(struct client *c)
 	struct rest	*r = c->rest;
 	size_t		 used;
 
+	if (!limits_begin(c))
+		return;
 	broker_refresh(c->worker->broker);
 	session_begin(c);
 	if (c->incoming != NULL && c->incoming->filled == (size_t)c->incoming->line.size + 2)

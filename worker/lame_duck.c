@@ -77,7 +77,18 @@ tell_clients(struct worker *w)
 	for (uint32_t i = 0; i < w->top; i++)
 		if ((c = w->clients[i]) != NULL && c->state == CLIENT_OPEN &&
 		    (c->flags & wanted) == wanted)
-			client_say_info(c, false);
+			client_say_info(c, INFO_CHANGED);
+}
+
+void
+client_tell_lame_duck(struct worker *w, uint64_t cid)
+{
+	struct client	*c;
+
+	for (uint32_t i = 0; i < w->top; i++)
+		if ((c = w->clients[i]) != NULL && c->cid == cid && c->state == CLIENT_OPEN &&
+		    (c->flags & CLIENT_INFO) != 0)
+			client_say_info(c, INFO_LAME_DUCK);
 }
 
 int

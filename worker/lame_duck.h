@@ -4,7 +4,12 @@
  * Lame duck mode: clients are told, have some time to go elsewhere, and are
  * then closed one by one, spread over the rest of lame_duck_duration.
  */
+#include <stdint.h>
+
 struct worker;
+
+/* `tell_lame_duck` came: this client alone is told, if it is here and takes INFO. */
+void client_tell_lame_duck(struct worker *w, uint64_t cid);
 
 /* `lame_duck` came. 0. */
 int lame_duck_begin(struct worker *w);

@@ -9,6 +9,30 @@
 #include "worker/slow.h"
 #include "worker/worker.h"
 
+/* Read the next accounts document; NULL, or what is wrong. */
+static const char *
+accounts_check(struct worker *w, int fd)
+{
+	const char	*why = "no memory for the accounts";
+
+	accounts_free(w->next_accounts);
+	w->next_accounts = NULL;
+	return accounts_read(&w->next_accounts, fd, ROLE_WORKER, "", &why) == 0 ? NULL : why;
+}
+
+static void
+accounts_apply(struct worker *w)
+{
+	struct accounts	*before = w->accounts;
+
+	w->accounts = w->next_accounts;
+	w->next_accounts = NULL;
+	if (w->broker != NULL)
+		(void)broker_set_accounts(w->broker, w->accounts);	/* what is missing was logged */
+	limits_reload(w);
+	accounts_free(before);
+}
+
 /*
  * Before anybody publishes under a larger max_payload, everybody takes it from
  * the lanes; `commit` comes to one worker earlier than to another.
@@ -17,18 +41,18 @@ const char *
 worker_check(struct child *child, const struct settings *next)
 {
 	struct worker		*w = child->program;
+	const char		*why = accounts_check(w, child->next_accounts);
 	struct advertised	 a;
 
+	if (why != NULL)
+		return why;
 	if (input_resize(w, (size_t)next->max_control_line) != 0)
 		return "no memory for lines of max_control_line";
 	if (advertised_read(&a, next) != 0)
 		return "no memory for client_advertise";
 	free(w->next_advertised.host);
 	w->next_advertised = a;
-	if (next->max_payload > w->most_payload)
-		w->most_payload = next->max_payload;
-	if (w->broker != NULL)
-		broker_raise_payload(w->broker, w->most_payload);
+	participant_raise_payload(&w->part, (size_t)next->max_payload);
 	return NULL;
 }
 
@@ -52,6 +76,7 @@ worker_apply(struct child *child, const struct settings *before)
 	const struct settings	*s = w->settings;
 	struct client		*c;
 
+	accounts_apply(w);
 	free(w->advertised.host);
 	w->advertised = w->next_advertised;
 	w->next_advertised = (struct advertised){ NULL, 0 };
@@ -68,6 +93,7 @@ worker_apply(struct child *child, const struct settings *before)
 		ping_retime(c);
 		session_look_payload(c);
 	}
+	logins_apply(w);
 }
 
 static int

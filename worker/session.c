@@ -8,11 +8,16 @@
 #include "nats/info.h"
 #include "nats/parser.h"
 #include "nats/subject.h"
+#include "worker/events.h"
+#include "worker/identity.h"
 #include "worker/input.h"
+#include "worker/login.h"
+#include "worker/limits.h"
 #include "worker/ping.h"
 #include "worker/session.h"
 #include "worker/sids.h"
 #include "worker/slow.h"
+#include "worker/userinfo.h"
 #include "worker/trace.h"
 #include "worker/worker.h"
 
@@ -75,15 +80,23 @@ is_routed(struct bytes s)
 	return (s.len > 5 && begins(s, BYTES("_GR_."))) || (s.len > 4 && begins(s, BYTES("$GR.")));
 }
 
+static void
+publish_refused(struct client *c, struct bytes subject)
+{
+	char	 text[QUOTED];
+
+	subject_quote(text, sizeof(text), subject);
+	session_error(c, "Permissions Violation for Publish to %s", text);
+	client_error(c, "Publish Violation - Subject %s", text);
+}
+
 static bool
 may_publish(struct client *c, const struct message *m)
 {
 	char	 text[QUOTED];
 
 	if (is_routed(m->subject) || begins(m->subject, BYTES("$NRG."))) {
-		subject_quote(text, sizeof(text), m->subject);
-		session_error(c, "Permissions Violation for Publish to %s", text);
-		client_error(c, "Publish Violation - Subject %s", text);
+		publish_refused(c, m->subject);
 		return false;
 	}
 	if (begins(m->reply, BYTES("_R_.")) || begins(m->reply, BYTES("$JS.ACK.")) ||
@@ -96,22 +109,40 @@ may_publish(struct client *c, const struct message *m)
 	return true;
 }
 
+/* What its account makes of the subject, and whether it may be published there. False: it was told that not. */
+static bool
+session_enter(struct client *c, struct message *m)
+{
+	struct identity	*id = c->identity;
+	struct policy	*policy = id == NULL ? NULL : id->policy;
+	double		 now = policy != NULL && id->responds ? worker_monotonic() : 0;
+
+	c->hint.again = (c->flags & CLIENT_REPEATS) != 0;
+	if (broker_enter(c->worker->broker, m, policy, id == NULL ? NULL : &id->grants, &c->hint, now) == ENTERS)
+		return true;
+	publish_refused(c, m->subject);
+	return false;
+}
+
 /*
  * What is said before a message is delivered. False: it is not to be. Once
  * only, also for one that was blocked and comes again.
  */
 static bool
-session_answer(struct client *c, const struct nats_line *l, const struct message *m,
-    struct bytes text)
+session_answer(struct client *c, const struct nats_line *l, struct message *m, struct bytes text)
 {
-	if ((c->flags & CLIENT_REPEATS) != 0)
-		return true;
-	if (log_traces()) {
+	bool	 again = (c->flags & CLIENT_REPEATS) != 0;
+
+	if (!again && log_traces()) {
 		trace_line(c, l, text);
 		trace_payload(c, "<<-", m->header, m->body);
 	}
-	if ((c->flags & CLIENT_PEDANTIC) != 0 && !subject_literal(m->subject))
+	if (!again && (c->flags & CLIENT_PEDANTIC) != 0 && !subject_literal(m->subject))
 		session_error(c, "Invalid Publish Subject");
+	if ((c->flags & CLIENT_ENTERS) != 0 && !session_enter(c, m))
+		return false;
+	if (again)
+		return true;
 	if (!may_publish(c, m))
 		return false;
 	session_ok(c);
@@ -120,14 +151,19 @@ session_answer(struct client *c, const struct nats_line *l, const struct message
 
 /* Publish m. False: it has to wait. */
 static bool
-session_publish(struct client *c, const struct nats_line *l, const struct message *m)
+session_publish(struct client *c, const struct nats_line *l, struct message *m)
 {
 	struct worker	*w = c->worker;
+	bool		 asks = *m->subject.data == '$' && userinfo_asked(c, m);
 	enum published	 done;
 
+	if (asks)
+		m->wants_503 = false;
 	line_begin(&w->line, m, l);
 	done = broker_publish(w->broker, m, c->cid, &c->hint);
 	line_end(&w->line);
+	if (done == PUBLISHED && asks)
+		userinfo_answer(c, m->reply);
 	if (w->heavy != NULL)
 		clients_flush_heavy(w);
 	if (done == PUBLISHED)
@@ -138,13 +174,30 @@ session_publish(struct client *c, const struct nats_line *l, const struct messag
 	return false;
 }
 
+static inline bool
+is_ordinary(struct bytes subject)
+{
+	return *subject.data != '_' && *subject.data != '$';
+}
+
 /* What may need an answer, or an error, before it is delivered: rare. */
 static inline bool
 is_plain(const struct client *c, const struct message *m)
 {
 	return (c->flags & (CLIENT_PEDANTIC | CLIENT_VERBOSE | CLIENT_REPEATS)) == 0 &&
-	    !c->worker->traces && *m->subject.data != '_' && *m->subject.data != '$' &&
-	    (m->reply.len == 0 || (*m->reply.data != '_' && *m->reply.data != '$'));
+	    !c->worker->traces && is_ordinary(m->subject) &&
+	    (m->reply.len == 0 || is_ordinary(m->reply));
+}
+
+/* May m, whose line is l, be published as it is after this? */
+static inline bool
+session_may(struct client *c, const struct nats_line *l, struct message *m, struct bytes text)
+{
+	if (!is_plain(c, m))
+		return session_answer(c, l, m, text);
+	if ((c->flags & CLIENT_ENTERS) == 0)
+		return true;
+	return session_enter(c, m) && (is_ordinary(m->subject) || may_publish(c, m));
 }
 
 static void
@@ -178,18 +231,19 @@ session_count(struct worker *w, const struct message *m)
 static bool
 payload_is_allowed(struct client *c, const struct nats_line *l)
 {
-	const struct settings	*s = c->worker->settings;
+	uint64_t	 most = limits_payload(c);
 
-	if (l->size <= s->max_payload)
+	if (l->size <= most)
 		return true;
-	client_error(c, "maximum payload exceeded: %u vs %llu", l->size,
-	    (unsigned long long)s->max_payload);
+	if (most < c->worker->settings->max_payload)
+		limits_over_payload(c);
+	client_error(c, "maximum payload exceeded: %u vs %llu", l->size, (unsigned long long)most);
 	session_error(c, "Maximum Payload Violation");
 	client_close(c, CLOSE_MAX_PAYLOAD);
 	return false;
 }
 
-/* May the message of this line come at all? Else the client is closed. */
+/* May the message of this line come? Else the client was closed, or is not read for now. */
 static bool
 line_is_allowed(struct client *c, const struct nats_line *l)
 {
@@ -197,7 +251,7 @@ line_is_allowed(struct client *c, const struct nats_line *l)
 		session_malformed(c, "message headers not supported");
 		return false;
 	}
-	return payload_is_allowed(c, l);
+	return payload_is_allowed(c, l) && limits_message(c);
 }
 
 void
@@ -228,7 +282,7 @@ session_message(struct client *c, const struct nats_line *l, struct message *m,
 {
 	const char	*body = text.data + text.len;
 
-	if ((l->op == NATS_HPUB || l->size > c->worker->settings->max_payload) &&
+	if ((l->op == NATS_HPUB || (int64_t)l->size > c->worker->unlooked) &&
 	    !line_is_allowed(c, l))
 		return 0;
 	if (len < (size_t)l->size + 2)
@@ -238,7 +292,7 @@ session_message(struct client *c, const struct nats_line *l, struct message *m,
 		return 0;
 	}
 	message_set(m, c, l, body);
-	if (is_plain(c, m) || session_answer(c, l, m, text)) {
+	if (session_may(c, l, m, text)) {
 		if (!session_publish(c, l, m))
 			return 0;
 	}
@@ -272,7 +326,7 @@ session_incoming(struct client *c)
 	message_init(&m, c);
 	message_set(&m, c, &in->line, body);
 	m.block = in->block;
-	if (is_plain(c, &m) || session_answer(c, &in->line, &m, in->text_line)) {
+	if (session_may(c, &in->line, &m, in->text_line)) {
 		if (!session_publish(c, &in->line, &m))
 			return;
 	}
@@ -283,18 +337,48 @@ session_incoming(struct client *c)
 
 /* ---- subscriptions */
 
+static void
+subscribe_refused(struct client *c, const struct nats_line *l)
+{
+	char	 text[QUOTED], queue[QUOTED];
+
+	subject_quote(text, sizeof(text), l->subject);
+	if (l->queue.len == 0) {
+		session_error(c, "Permissions Violation for Subscription to %s", text);
+		client_error(c, "Subscription Violation - Subject %s, SID %.*s", text, (int)l->sid.len, l->sid.data);
+		return;
+	}
+	subject_quote(queue, sizeof(queue), l->queue);
+	session_error(c, "Permissions Violation for Subscription to %s using queue %s", text, queue);
+	client_error(c, "Subscription Violation - Subject %s, Queue: %s, SID %.*s", text, queue,
+	    (int)l->sid.len, l->sid.data);
+}
+
+/* By its permissions; *filtered: each message has to be looked at. */
 static bool
-may_subscribe(struct client *c, const struct nats_line *l)
+is_permitted(struct client *c, const struct nats_line *l, bool *filtered)
+{
+	struct policy		*policy = c->identity == NULL ? NULL : c->identity->policy;
+	enum policy_subscribes	 may = SUBSCRIBE_ALLOWED;
+
+	if (bytes_equal(l->queue, BYTES("_sys_")))
+		may = SUBSCRIBE_REFUSED;
+	else if (policy != NULL)
+		may = policy_subscribe(policy, l->subject, l->queue);
+	*filtered = may == SUBSCRIBE_FILTERED;
+	if (may == SUBSCRIBE_REFUSED)
+		subscribe_refused(c, l);
+	return may != SUBSCRIBE_REFUSED;
+}
+
+static bool
+may_subscribe(struct client *c, const struct nats_line *l, bool *filtered)
 {
 	const struct settings	*s = c->worker->settings;
 	char			 text[QUOTED];
 
-	if (bytes_equal(l->queue, BYTES("_sys_"))) {
-		subject_quote(text, sizeof(text), l->subject);
-		session_error(c, "Permissions Violation for Subscription to %s using queue \"_sys_\"", text);
-		client_error(c, "Subscription Violation - Subject %s, Queue: \"_sys_\"", text);
+	if (!is_permitted(c, l, filtered))
 		return false;
-	}
 	if (s->max_sub_tokens != 0 && subject_tokens(l->subject) > s->max_sub_tokens) {
 		subject_quote(text, sizeof(text), l->subject);
 		session_error(c, "Permissions Violation for Subscription to %s, too many tokens", text);
@@ -317,14 +401,29 @@ session_no_space(struct client *c, int rc)
 	session_error(c, "maximum subscriptions exceeded");
 }
 
+/* Has its account, or its user, room for one more? False: it was told, or this line comes again. */
+static bool
+subscription_fits(struct client *c)
+{
+	enum limits_answer	 answer = limits_subscribe(c);
+
+	c->flags &= ~(uint32_t)CLIENT_REPEATS;
+	if (answer == LIMITS_ASKED)
+		c->flags |= CLIENT_REPEATS;
+	else if (answer == LIMITS_REFUSED)
+		session_error(c, "maximum subscriptions exceeded");
+	return answer == LIMITS_GRANTED;
+}
+
 static void
 session_subscribe(struct client *c, const struct nats_line *l)
 {
 	struct worker	*w = c->worker;
 	uint32_t	 slot;
+	bool		 filtered;
 	int		 rc;
 
-	if (!may_subscribe(c, l))
+	if (!may_subscribe(c, l, &filtered))
 		return;
 	if (sid_find(c, l->sid) != 0) {
 		session_ok(c);
@@ -334,12 +433,18 @@ session_subscribe(struct client *c, const struct nats_line *l)
 		session_error(c, "Invalid Subject");
 		return;
 	}
+	if (!subscription_fits(c))
+		return;
 	rc = broker_subscribe(w->broker, c->account, c->slot, l->subject, l->queue, &slot);
 	if (rc == 0 && (rc = sid_add(c, slot, l->sid)) != 0) {
 		w->unlisted = slot;
 		broker_unsubscribe(w->broker, slot);
 		w->unlisted = 0;
 	}
+	if (rc != 0)
+		limits_unsubscribe(c);
+	else if (filtered)
+		broker_subscription(w->broker, slot)->flags |= SUBSCRIPTION_FILTERED;
 	if (rc == -E2BIG)
 		session_error(c, "Invalid Subject");
 	else if (rc != 0)
@@ -387,18 +492,12 @@ connect_take(struct client *c, const struct nats_connect *connect)
 	connect_flag(c, CLIENT_HEADERS, headers);
 	connect_flag(c, CLIENT_503, connect->no_responders);
 	connect_flag(c, CLIENT_INFO, connect->protocol >= 1);
-	c->flags |= CLIENT_CONNECTED;
-	client_describe(c, connect);
 }
 
 /* What is wrong with it; NULL: nothing. */
 static const char *
 connect_refused(const struct client *c, const struct nats_connect *connect, enum close_reason *reason)
 {
-	if (connect->account_given) {
-		*reason = CLOSE_AUTHENTICATION;
-		return "Authorization Violation";
-	}
 	if (connect->protocol < 0 || connect->protocol > 1) {
 		*reason = CLOSE_VERSION;
 		return "invalid client protocol";
@@ -423,18 +522,69 @@ connect_before(const struct client *c, struct nats_connect *connect)
 	connect->protocol = (c->flags & CLIENT_INFO) != 0;
 }
 
+/* What is left of a CONNECT, or of what came in place of one, when it is known who says it. */
+static void
+connect_finish(struct client *c, const struct nats_connect *connect)
+{
+	enum close_reason	 reason;
+	const char		*error;
+
+	client_describe(c, connect);
+	if ((error = connect_refused(c, connect, &reason)) == NULL) {
+		session_ok(c);
+		return;
+	}
+	client_error(c, "%s", error);
+	session_error(c, "%s", error);
+	client_close(c, reason);
+}
+
+void
+session_admitted(struct client *c, const struct nats_connect *connect, bool drops)
+{
+	enum identity_kind	 kind;
+	const char		*user;
+
+	if (connect != NULL && connect->account_given) {
+		kind = login_claims(connect, &user);
+		login_refuse(c, AUTH_VIOLATION, kind, user);
+		return;
+	}
+	c->flags |= CLIENT_CONNECTED;
+	if (connect != NULL)
+		connect_finish(c, connect);
+	if ((c->flags & CLIENT_TOLD) == 0)
+		events_came(c);		/* with what CONNECT says of it */
+	if (c->state != CLIENT_OPEN)
+		return;
+	if (drops && c->first != 0)
+		client_stop(c, CLIENT_DROPPING);
+	else
+		client_resume(c);
+}
+
+/* Does it claim to be somebody? A second CONNECT that does not is of who it is already. */
+static bool
+connect_claims(const struct nats_connect *connect)
+{
+	return connect->user != NULL || connect->pass != NULL || connect->auth_token != NULL ||
+	    connect->nkey != NULL || connect->sig != NULL;
+}
+
 static void
 session_connect(struct client *c, const struct nats_line *l, struct bytes text)
 {
 	struct nats_connect	 connect;
-	enum close_reason	 reason;
-	const char		*error;
-	bool			 again = (c->flags & CLIENT_CONNECTED) != 0;
+	bool			 again = (c->flags & CLIENT_CONNECTED) != 0, drops;
+	int			 rc;
 
 	if (log_traces())
 		trace_line(c, l, text);
 	connect_before(c, &connect);
-	if (nats_connect_parse(&connect, l->json) != 0) {
+	rc = nats_connect_parse(&connect, l->json);
+	/* It lies in a buffer of ours, which others read into: its secrets do not stay there. */
+	explicit_bzero((char *)(uintptr_t)l->json.data, l->json.len);
+	if (rc != 0) {
 		session_malformed(c, "CONNECT is not the JSON object that it has to be");
 		return;
 	}
@@ -442,15 +592,15 @@ session_connect(struct client *c, const struct nats_line *l, struct bytes text)
 		ping_connected(c);
 	ping_soon(c);
 	connect_take(c, &connect);
-	if ((error = connect_refused(c, &connect, &reason)) != NULL) {
-		client_error(c, "%s", reason == CLOSE_AUTHENTICATION ? "authentication error" : error);
-		session_error(c, "%s", error);
-		client_close(c, reason);
-	} else
-		session_ok(c);
+	drops = again && client_drop(c, DROPS_AT_ONCE) == DROPS_AT_ONCE;
+	if (c->identity != NULL && (!c->identity->in || connect_claims(&connect))) {
+		if (drops)
+			client_stop(c, CLIENT_DROPPING);
+		login_ask(c, &connect, false);
+		return;
+	}
+	session_admitted(c, &connect, drops);
 	nats_connect_free(&connect);
-	if (again && c->state == CLIENT_OPEN && client_drop(c, DROPS_AT_ONCE) == DROPS_AT_ONCE)
-		client_stop(c, CLIENT_DROPPING);
 }
 
 /* ---- all lines but PUB and HPUB */
@@ -471,13 +621,13 @@ session_ping(struct client *c)
 		return;
 	c->flags |= CLIENT_PONGED;
 	if ((c->flags & CLIENT_INFO) != 0)
-		client_say_info(c, true);
+		client_say_info(c, INFO_CONNECT);
 }
 
 static void
 session_line(struct client *c, const struct nats_line *l, struct bytes text)
 {
-	if (log_traces() && l->op != NATS_CONNECT && l->op < NATS_OK)
+	if (log_traces() && l->op != NATS_CONNECT && l->op < NATS_OK && (c->flags & CLIENT_REPEATS) == 0)
 		trace_line(c, l, text);
 	switch (l->op) {
 	case NATS_CONNECT:
@@ -531,6 +681,7 @@ session_begin(struct client *c)
 	w->reading = c;
 	w->in_msgs = w->in_bytes = 0;
 	w->traces = log_traces();
+	w->unlooked = limits_unlooked(c);
 }
 
 void
@@ -540,6 +691,7 @@ session_end(struct client *c)
 	struct connection_record	*r = client_record(c);
 
 	w->reading = NULL;
+	limits_end(c, w->in_msgs, w->in_bytes);
 	atomic_store_explicit(&r->last, worker_microseconds(w), memory_order_relaxed);
 	if (w->in_msgs > 0) {
 		c->heard = ev_now(w->loop);
@@ -572,6 +724,27 @@ session_look_ahead(struct client *c, const char *data, size_t len)
 	return at;
 }
 
+/*
+ * The first byte of a client that is not let in yet. Anything but CONNECT is
+ * for no_auth_user, where there is one, to say. False: wait, or it is closed.
+ */
+static bool
+session_may_begin(struct client *c, char first)
+{
+	const struct settings	*s = c->worker->settings;
+	struct nats_connect	 connect;
+
+	if (first == 'C' || first == 'c')
+		return true;
+	if (s->auth_required && !s->no_auth_user_given) {
+		login_refuse(c, AUTH_VIOLATION, IDENTITY_NOBODY, NULL);
+		return false;
+	}
+	nats_connect_defaults(&connect);
+	login_ask(c, &connect, true);
+	return false;
+}
+
 size_t
 session_run(struct client *c, const char *data, size_t len)
 {
@@ -581,6 +754,8 @@ session_run(struct client *c, const char *data, size_t len)
 	struct nats_line	 l;
 	struct message		 m;
 
+	if (len > 0 && c->identity != NULL && !c->identity->in && !session_may_begin(c, data[0]))
+		return 0;
 	message_init(&m, c);
 	while (at < len && !c->interrupt) {
 		if (c->hint.missed && at >= ahead)
@@ -596,6 +771,8 @@ session_run(struct client *c, const char *data, size_t len)
 		else {
 			session_line(c, &l, (struct bytes){ data + at, used });
 			message_init(&m, c);	/* CONNECT changes it */
+			if (c->stop == CLIENT_LEASE)
+				break;		/* the line comes again */
 		}
 		at += used;
 		if (c->allowance != 0)

@@ -17,6 +17,12 @@ void session_end(struct client *c);
  */
 size_t session_run(struct client *c, const char *data, size_t len);
 
+/*
+ * Auth let c in: what it said goes on. connect NULL: that was no CONNECT;
+ * drops: its old subscriptions have to go first.
+ */
+void session_admitted(struct client *c, const struct nats_connect *connect, bool drops);
+
 /* c->incoming is complete: publish it. It stays if that has to wait. */
 void session_incoming(struct client *c);
 /* More of it came: is it still plausible? */

@@ -4,6 +4,7 @@
 #include "nats/subject.h"
 #include "shm/hash.h"
 #include "worker/client.h"
+#include "worker/limits.h"
 #include "worker/sids.h"
 #include "worker/worker.h"
 
@@ -78,7 +79,7 @@ sid_subscription(const struct client *c, uint32_t slot)
 static uint32_t
 sid_hash(const struct client *c, struct bytes sid)
 {
-	return (uint32_t)hash_bytes(c->worker->secret, sid);
+	return (uint32_t)hash_bytes(c->worker->part.secret, sid);
 }
 
 static uint32_t
@@ -276,6 +277,7 @@ sid_remove(struct client *c, uint32_t slot)
 	if (c->inbox == slot)
 		c->inbox = 0;
 	sids_fit(c);
+	limits_unsubscribe(c);
 }
 
 static bool

@@ -3,22 +3,30 @@
 #include "common/log.h"
 #include "worker/client.h"
 #include "worker/deadline.h"
+#include "worker/limits.h"
 #include "worker/sids.h"
 #include "worker/slow.h"
+#include "worker/tenant.h"
 #include "worker/trace.h"
 #include "worker/worker.h"
+
+/* From how many pending bytes on it may be slow, or has to be written out early. */
+static uint64_t
+slow_from(const struct client *c)
+{
+	const struct worker	*w = c->worker;
+
+	if ((c->flags & (CLIENT_WRITES | CLIENT_HEAVY)) != 0 || w->slow_limit < WORKER_EARLY)
+		return w->slow_limit;
+	return WORKER_EARLY;
+}
 
 void
 slow_mark(struct client *c)
 {
-	struct worker	*w = c->worker;
+	uint64_t	 from = slow_from(c), counted = limits_mark(c);
 
-	if (c->state != CLIENT_OPEN)
-		c->mark = 0;
-	else if ((c->flags & (CLIENT_WRITES | CLIENT_HEAVY)) != 0 || w->slow_limit < WORKER_EARLY)
-		c->mark = w->slow_limit;
-	else
-		c->mark = WORKER_EARLY;
+	c->mark = c->state != CLIENT_OPEN ? 0 : from < counted ? from : counted;
 }
 
 static bool
@@ -43,6 +51,11 @@ slow_look(struct client *c, struct subscription *sub)
 {
 	struct worker	*w = c->worker;
 
+	limits_pending(c);
+	if (c->out.pending < slow_from(c)) {
+		slow_mark(c);
+		return DELIVERED;
+	}
 	if ((c->flags & CLIENT_HEAVY) == 0 && ((c->flags & CLIENT_WRITES) == 0 || slow_worth_a_try(c))) {
 		c->flags |= CLIENT_HEAVY;
 		c->next_heavy = w->heavy;
@@ -94,14 +107,31 @@ slow_seconds(char *text, size_t size, double seconds)
 	return text;
 }
 
+/* What a slow consumer did. limit: of its account's or user's; NULL: the server's own. */
+static void
+slow_what(char *what, size_t size, const struct client *c, enum close_reason reason, const char *limit)
+{
+	const struct settings	*s = c->worker->settings;
+	char			 seconds[32];
+
+	if (limit != NULL)
+		snprintf(what, size, "%s exceeded", limit);
+	else if (reason == CLOSE_SLOW_DEADLINE)
+		snprintf(what, size, "WriteDeadline of %s exceeded with %u chunks of %llu total bytes.",
+		    slow_seconds(seconds, sizeof(seconds), s->write_deadline),
+		    output_pieces(&c->out), (unsigned long long)c->out.pending);
+	else
+		snprintf(what, size, "MaxPending of %llu Exceeded", (unsigned long long)s->max_pending);
+}
+
 /* The log, the record and the counters of a slow consumer. lost: messages that it will not get. */
 static void
 slow_tell(struct client *c, const struct subscription *sub, enum close_reason reason,
-    const char *state, uint64_t lost)
+    const char *limit, const char *state, uint64_t lost)
 {
 	struct worker	*w = c->worker;
 	uint32_t	 slot = sub == NULL ? c->first : (uint32_t)(sub - broker_subscription(w->broker, 0));
-	char		 subject[128] = "", prefix[CLIENT_PREFIX], what[160], seconds[32];
+	char		 subject[128] = "", prefix[CLIENT_PREFIX], what[LIMIT_TEXT + 16];
 	struct bytes	 queue, sid = { "", 0 };
 	size_t		 len;
 
@@ -110,16 +140,10 @@ slow_tell(struct client *c, const struct subscription *sub, enum close_reason re
 		subject[len < sizeof(subject) - 1 ? len : sizeof(subject) - 1] = '\0';
 		sid = sid_of(w, broker_subscription(w->broker, slot));
 	}
-	if (reason == CLOSE_SLOW_DEADLINE)
-		snprintf(what, sizeof(what), "WriteDeadline of %s exceeded with %u chunks of %llu total bytes.",
-		    slow_seconds(seconds, sizeof(seconds), w->settings->write_deadline),
-		    output_pieces(&c->out), (unsigned long long)c->out.pending);
-	else
-		snprintf(what, sizeof(what), "MaxPending of %llu Exceeded",
-		    (unsigned long long)w->settings->max_pending);
+	slow_what(what, sizeof(what), c, reason, limit);
 	log_limited(LOG_INFO, "slow consumers",
 	    "%sSlow Consumer %s: %s (account %s, subscription to \"%s\" sid %.*s, %llu bytes pending, %llu messages lost)",
-	    client_prefix(c, prefix), state, what, account_name(c->account), subject,
+	    client_prefix(c, prefix), state, what, account_name(w, c->account), subject,
 	    (int)(sid.len < 64 ? sid.len : 64), sid.data,
 	    (unsigned long long)c->out.pending, (unsigned long long)lost);
 	slow_record(c, sub, reason, subject, lost);
@@ -132,8 +156,15 @@ slow_cut(struct client *c, const struct subscription *sub, enum close_reason rea
 {
 	if (c->state != CLIENT_OPEN)
 		return;
-	slow_tell(c, sub, reason, "Detected", c->out.messages - c->out.sent);
+	slow_tell(c, sub, reason, NULL, "Detected", c->out.messages - c->out.sent);
 	client_close(c, reason);
+}
+
+void
+slow_cut_for(struct client *c, const char *limit)
+{
+	slow_tell(c, NULL, CLOSE_SLOW_PENDING, limit, "Detected", c->out.messages - c->out.sent);
+	client_close(c, CLOSE_SLOW_PENDING);
 }
 
 void
@@ -170,7 +201,7 @@ slow_write_over(struct client *c)
 		slow_cut(c, NULL, CLOSE_SLOW_DEADLINE);
 		return;
 	}
-	slow_tell(c, NULL, CLOSE_SLOW_DEADLINE, (c->flags & CLIENT_LATE) != 0 ? "State" : "Detected", 0);
+	slow_tell(c, NULL, CLOSE_SLOW_DEADLINE, NULL, (c->flags & CLIENT_LATE) != 0 ? "State" : "Detected", 0);
 	c->flags |= CLIENT_LATE;
 	slow_wrote(c, 0);	/* it is off the list: anew */
 }

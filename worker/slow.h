@@ -27,6 +27,8 @@ void slow_mark(struct client *c);
 
 /* Cut c for that reason; sub: whose message was the last straw (NULL: any). */
 void slow_cut(struct client *c, const struct subscription *sub, enum close_reason reason);
+/* Cut c, which is open, for this limit of its account or user, as the log names it. */
+void slow_cut_for(struct client *c, const char *limit);
 
 /*
  * Its socket took `sent` bytes and is full. What waits by then has to be gone

@@ -5,6 +5,7 @@
 #include <strings.h>
 #include "common/log.h"
 #include "nats/subject.h"
+#include "worker/identity.h"
 #include "worker/trace.h"
 #include "worker/worker.h"
 
@@ -16,6 +17,20 @@ static const char *const op_names[] = {
 	[NATS_INFO] = "INFO",
 };
 
+/* Who it is, behind the n bytes that are in text. */
+static void
+prefix_identity(const struct client *c, char text[CLIENT_PREFIX], size_t n)
+{
+	char	 label[CLIENT_PREFIX / 3], who[CLIENT_PREFIX / 3], quoted[CLIENT_PREFIX / 2];
+
+	if (c->identity == NULL || c->identity->kind == IDENTITY_NOBODY)
+		return;
+	snprintf(who, sizeof(who), "%s/%s", account_name(c->worker, c->account),
+	    identity_label(c->identity, label, sizeof(label)));
+	subject_quote(quoted, sizeof(quoted), bytes_of(who));
+	snprintf(text + n, CLIENT_PREFIX - n, "%s - ", quoted);
+}
+
 const char *
 client_prefix(const struct client *c, char text[CLIENT_PREFIX])
 {
@@ -26,11 +41,12 @@ client_prefix(const struct client *c, char text[CLIENT_PREFIX])
 	n = snprintf(text, CLIENT_PREFIX, "%s%s%s:%u - cid:%llu - ", six ? "[" : "", r->host,
 	    six ? "]" : "", r->port, (unsigned long long)c->cid);
 	if (r->version[0] != '\0' || r->lang[0] != '\0' || r->name[0] != '\0')
-		snprintf(text + n, CLIENT_PREFIX - (size_t)n, "\"%s%s%s%s%s%s\" - ",
+		n += snprintf(text + n, CLIENT_PREFIX - (size_t)n, "\"%s%s%s%s%s%s\" - ",
 		    r->version[0] != '\0' ? "v" : "", r->version,
 		    r->version[0] != '\0' && r->lang[0] != '\0' ? ":" : "", r->lang,
 		    r->name[0] != '\0' && (r->version[0] != '\0' || r->lang[0] != '\0') ? ":" : "",
 		    r->name);
+	prefix_identity(c, text, (size_t)n);
 	return text;
 }
 

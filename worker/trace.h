@@ -5,9 +5,12 @@
 #include "nats/parser.h"
 #include "worker/client.h"
 
-#define CLIENT_PREFIX	192
+#define CLIENT_PREFIX	512
 
-/* `127.0.0.1:51234 - cid:7 - `, after CONNECT `... - "v1.2:py:name" - `. Returns text. */
+/*
+ * `127.0.0.1:51234 - cid:7 - `, after CONNECT `... - "v1.2:py:name" - `, and where auth
+ * said who it is `... - "ACCOUNT/user:name" - `. Returns text.
+ */
 const char *client_prefix(const struct client *c, char text[CLIENT_PREFIX]);
 
 #define client_debug(c, format, ...) do {				\

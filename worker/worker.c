@@ -1,7 +1,7 @@
-#include <sys/epoll.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include "common/log.h"
 #include "worker/client.h"
@@ -40,10 +40,29 @@ worker_microseconds(const struct worker *w)
 	return (uint64_t)(ev_now(w->loop) * 1e6);
 }
 
-const char *
-account_name(uint32_t account)
+double
+worker_monotonic(void)
 {
-	return account == ACCOUNT_SYSTEM ? "$SYS" : "$G";
+	struct timespec	 now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+const struct account *
+worker_account(const struct worker *w, uint32_t number)
+{
+	return w->accounts == NULL ? NULL : accounts_find(w->accounts, number);
+}
+
+const char *
+account_name(const struct worker *w, uint32_t number)
+{
+	const struct account	*account = worker_account(w, number);
+
+	if (account != NULL)
+		return account->name;
+	return number == ACCOUNT_GLOBAL ? "$G" : "?";
 }
 
 /* ---- the supervisor's messages */
@@ -64,10 +83,15 @@ worker_receive(struct channel *ch, const struct msg *m, const int *fds)
 	case MSG_close_clients:
 		clients_refuse(w, &m->u.close_clients.cids, (enum refusal)m->u.close_clients.reason);
 		return 0;
+	case MSG_tell_lame_duck:
+		client_tell_lame_duck(w, m->u.tell_lame_duck.cid);
+		return 0;
 	case MSG_lame_duck:
 		return lame_duck_begin(w);
+	case MSG_auth_channel:
+		return login_channel(w, fds[0]);
 	default:
-		return peers_receive(w, m, fds);
+		return participant_receive(&w->part, m, fds);
 	}
 }
 
@@ -98,18 +122,19 @@ taken_tell(struct worker *w)
 {
 	struct msg	 m = { .type = MSG_taken, .u.taken.cid = w->taken };
 
-	if (w->taken == 0 || !closed_has_room(w) || worker_tell(w, &m) != 0)
+	if (w->taken == 0 || !TAILQ_EMPTY(&w->fresh) || !closed_has_room(w) || worker_tell(w, &m) != 0)
 		return;
 	w->told = w->taken;
 	w->taken = 0;
 }
 
+/* Those that a nonce is on its way for stay fresh until it is there. */
 static void
 fresh_open(struct worker *w)
 {
 	struct client	*c;
 
-	while ((c = TAILQ_FIRST(&w->fresh)) != NULL)
+	while ((c = TAILQ_FIRST(&w->fresh)) != NULL && !nonce_awaited(w))
 		client_open(c);
 }
 
@@ -226,14 +251,15 @@ worker_turn_end(struct worker *w)
 	touched_flush(w);
 	taken_tell(w);
 	busy = clients_reap(w);
+	logins_flush(w);
 	closed_tell(w);
 	lame_duck_look(w);
-	compaction_look(w);
+	participant_compact(&w->part);
 	counters_tell(w);
 	broker_flush(w->broker);
 	lane_timeout_set(w);
 	busy = busy || w->more || w->unblocked || w->caught_up || w->touched != NULL ||
-	    !TAILQ_EMPTY(&w->yielding) || !TAILQ_EMPTY(&w->closing);
+	    !TAILQ_EMPTY(&w->yielding) || !TAILQ_EMPTY(&w->closing) || limits_wait(&w->limits);
 	busy_set(w, busy || !broker_sleep(w->broker));
 	if (w->stopping && w->open == 0)
 		ev_break(w->loop, EVBREAK_ALL);
@@ -246,6 +272,7 @@ worker_turn_begin(struct worker *w)
 		return;
 	broker_wake(w->broker);
 	w->more = broker_drain(w->broker, DRAIN_BUDGET);
+	limits_turn(w);
 	clients_flush_heavy(w);
 }
 
@@ -281,15 +308,6 @@ trim(struct ev_loop *loop, ev_timer *t, int events)
 		ev_timer_stop(loop, t);
 }
 
-/* A peer wrote its eventfd; that the loop turns is all that matters. */
-static void
-woken(struct ev_loop *loop, ev_io *io, int events)
-{
-	struct epoll_event	 ev[PARTICIPANTS];
-
-	(void)epoll_wait(io->fd, ev, PARTICIPANTS, 0);
-}
-
 /* ---- the end */
 
 static void
@@ -306,6 +324,10 @@ worker_stop(struct child *child)
 	if (w->stopping)
 		return;
 	w->stopping = true;
+	if (w->broker != NULL) {	/* what was said before, as that the server ends, reaches them */
+		broker_wake(w->broker);
+		(void)broker_drain(w->broker, DRAIN_BUDGET);
+	}
 	for (uint32_t i = 0; i < w->top; i++)
 		if (w->clients[i] != NULL)
 			client_close(w->clients[i], CLOSE_SHUTDOWN);
@@ -342,9 +364,6 @@ advertised_read(struct advertised *a, const struct settings *s)
 static void
 watchers_init(struct worker *w)
 {
-	ev_io_init(&w->woken, woken, w->wakes, EV_READ);
-	ev_set_priority(&w->woken, EV_MAXPRI);
-	ev_io_start(w->loop, &w->woken);
 	ev_prepare_init(&w->turn_end, turn_end);
 	w->turn_end.data = w;
 	ev_prepare_start(w->loop, &w->turn_end);
@@ -357,7 +376,6 @@ watchers_init(struct worker *w)
 	ev_timer_init(&w->trim, trim, WORKER_TRIM, WORKER_TRIM);
 	w->trim.data = w;
 	ev_timer_init(&w->last_moment, last_moment, 0, 0);
-	ev_timer_init(&w->compact_pause, turn_is_enough, 0, 0);
 	deadlines_init(&w->writing, w->loop, w->settings->write_deadline, true, slow_write_over);
 	deadlines_init(&w->paced, w->loop, SLOW_PACE, false, slow_pace_over);
 	deadlines_init(&w->settling, w->loop, SLOW_SETTLE, false, slow_settle_over);
@@ -367,11 +385,11 @@ watchers_init(struct worker *w)
 int
 worker_init(struct worker *w, struct child *child)
 {
-	int	 rc;
+	const char	*why = "the document";
+	int		 rc;
 
 	*w = (struct worker){ .child = child, .loop = child->loop, .settings = &child->settings };
 	w->slow_limit = w->settings->max_pending / 4 * 3;
-	w->most_payload = w->settings->max_payload;
 	TAILQ_INIT(&w->fresh);
 	TAILQ_INIT(&w->blocked);
 	TAILQ_INIT(&w->dropping);
@@ -379,11 +397,17 @@ worker_init(struct worker *w, struct child *child)
 	TAILQ_INIT(&w->closing);
 	TAILQ_INIT(&w->ended);
 	RB_INIT(&w->long_sids);
+	logins_init(w);
 	output_pool_init(&w->pool);
+	limits_init(w);
 	if ((rc = input_init(w)) != 0 || (rc = advertised_read(&w->advertised, w->settings)) != 0)
 		return rc;
-	if ((w->wakes = epoll_create1(EPOLL_CLOEXEC)) == -1)
-		return -errno;
+	if ((rc = peers_init(w)) != 0 || (rc = policies_new(&w->policies)) != 0)
+		return rc;
+	if ((rc = accounts_read(&w->accounts, child->accounts, ROLE_WORKER, "", &why)) != 0) {
+		log_error("accounts: %s (%s)", why, strerror(-rc));
+		return rc;
+	}
 	watchers_init(w);
 	child->stop = worker_stop;
 	child->check = worker_check;
@@ -394,13 +418,11 @@ worker_init(struct worker *w, struct child *child)
 static void
 watchers_stop(struct worker *w)
 {
-	ev_io_stop(w->loop, &w->woken);
 	ev_prepare_stop(w->loop, &w->turn_end);
 	ev_check_stop(w->loop, &w->turn_begin);
 	ev_idle_stop(w->loop, &w->busy);
 	ev_timer_stop(w->loop, &w->lane_timeout);
 	ev_timer_stop(w->loop, &w->last_moment);
-	ev_timer_stop(w->loop, &w->compact_pause);
 	ev_timer_stop(w->loop, &w->trim);
 	deadlines_stop(&w->writing);
 	deadlines_stop(&w->paced);
@@ -412,15 +434,19 @@ void
 worker_free(struct worker *w)
 {
 	clients_free(w);
+	limits_free(w);
 	watchers_stop(w);
 	lame_duck_free(w);
 	sids_free(w);
-	peers_free(w);
+	participant_free(&w->part);
+	w->broker = NULL;
+	accounts_free(w->accounts);
+	accounts_free(w->next_accounts);
+	policies_free(w->policies);
 	output_pool_free(&w->pool);
 	free(w->clients);
 	free(w->free_slots);
 	free(w->advertised.host);
 	free(w->next_advertised.host);
 	free(w->buffer);
-	close(w->wakes);
 }

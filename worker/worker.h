@@ -6,11 +6,14 @@
 #include <sys/tree.h>
 #include <ev.h>
 #include "broker/broker.h"
+#include "broker/participant.h"
 #include "common/child.h"
 #include "shm/segment.h"
 #include "worker/client.h"
 #include "worker/deadline.h"
 #include "worker/deliver.h"
+#include "worker/limits.h"
+#include "worker/login.h"
 #include "worker/output.h"
 
 #define WORKER_READ	(128u << 10)	/* most that one read takes */
@@ -30,22 +33,18 @@ struct worker {
 	struct settings		*settings;
 	struct advertised	 advertised, next_advertised;	/* next: prepared by a reload */
 	uint64_t		 slow_limit;	/* three quarters of max_pending */
-	size_t			 most_payload;	/* max_payload was never larger, nor is about to be */
 
 	/* what we share with the other participants */
-	struct broker		*broker;	/* NULL until `segments` came */
-	struct segment		 directory, partition, tables;
-	struct segment		 old_partition;	/* while a compaction is under way */
-	struct tables_head	*head;
+	struct participant	 part;
+	struct broker		*broker;	/* part.broker */
+	struct tables_head	*head;		/* in part.tables */
 	struct connection_record *records;
-	uint8_t			 secret[INDEX_SECRET];
-	uint64_t		 generation;
-	bool			 compacting;	/* asked for, or under way */
-	ev_timer		 compact_pause;	/* since it failed: not asked for while this runs */
-	bool			 removals;	/* subscriptions went since that was considered */
-	int			 wakes;		/* epoll of the peers' eventfds */
-	struct wake { uint64_t incarnation; int fd; } wake[PARTICIPANTS];	/* 0: none */
-	ev_io			 woken;
+
+	/* who clients are and what they may */
+	struct accounts		*accounts, *next_accounts;	/* next: prepared by a reload */
+	struct policies		*policies;
+	struct logins		 logins;
+	uint64_t		 answers;	/* that were given in the system account's name */
 
 	/* clients, by slot */
 	struct client		**clients;
@@ -73,6 +72,9 @@ struct worker {
 	uint64_t		 in_msgs, in_bytes;	/* of it */
 	bool			 traces;		/* log_traces(), for this read */
 
+	int64_t			 unlooked;	/* limits_unlooked() of it */
+
+	struct limits		 limits;
 	struct deadlines	 writing, paced, settling, lingering;
 	ev_prepare		 turn_end;
 	ev_check		 turn_begin;
@@ -144,6 +146,10 @@ closed_has_room(const struct worker *w)
 
 /* Since 1970, as of this turn of the loop. */
 uint64_t worker_microseconds(const struct worker *w);
-/* "$G" or "$SYS"; static. */
-const char *account_name(uint32_t account);
+/* Seconds, never set back. */
+double worker_monotonic(void);
+/* An account of the configuration that is in force; NULL: it has none of that number. */
+const struct account *worker_account(const struct worker *w, uint32_t number);
+/* "$G"; "?" where it has none. */
+const char *account_name(const struct worker *w, uint32_t number);
 #endif

@@ -1,22 +1,15 @@
 /*
- * bulkhead-system: answers what monitor and others ask about the server, from
- * memory that it can only read. It has no sockets but its channels.
+ * bulkhead-system: answers what monitor and the system account ask about the
+ * server, from memory that it can only read, and says there what happens. It
+ * has no sockets but its channels.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
-#include <jansson.h>
-#include "admin/system/reports.h"
-#include "common/child.h"
+#include "admin/system/system.h"
 #include "common/log.h"
 
 #define PIECE_MAX	32768	/* bytes of a report in one message */
-
-struct server {
-	struct child	 child;
-	struct channel	 monitor;	/* fd -1: there is none */
-	struct reporter	 reporter;
-};
 
 /* In pieces; 0 or -errno of channel_send(). */
 static int
@@ -41,13 +34,13 @@ report_send(struct channel *ch, uint64_t request, const struct report *report)
 static int
 receive_monitor(struct channel *ch, const struct msg *m, const int *fds)
 {
-	struct server	*s = ch->owner;
+	struct system	*s = ch->owner;
 	struct report	 report;
 	int		 rc;
 
 	if (m->type != MSG_report_wanted)
 		return -EPERM;
-	report_make(&s->reporter, m->u.report_wanted.path, &report);
+	report_make(&s->reporter, m->u.report_wanted.path, m->u.report_wanted.query, &report);
 	rc = report_send(ch, m->u.report_wanted.request, &report);
 	free(report.body);
 	return rc;	/* a monitor that asks and does not read loses its channel */
@@ -61,7 +54,7 @@ broken_monitor(struct channel *ch, int error, const char *why)
 }
 
 static void
-monitor_open(struct server *s, int fd)
+monitor_open(struct system *s, int fd)
 {
 	channel_close(&s->monitor);
 	channel_open(&s->monitor, s->child.loop, fd, ROLE_SYSTEM, ROLE_MONITOR,
@@ -69,60 +62,147 @@ monitor_open(struct server *s, int fd)
 	s->monitor.state = MSG_READY;
 }
 
-/* A segment that cannot be mapped costs its numbers in the reports, not the reports. */
 static int
-receive(struct channel *ch, const struct msg *m, const int *fds)
+leaving_receive(struct system *s, bool lame_duck)
 {
-	struct server		*s = ((struct child *)ch->owner)->program;
+	const struct msg	word = { .type = MSG_left_word };
+
+	events_leaving(s, lame_duck);
+	return channel_send(&s->child.supervisor, &word, NULL);
+}
+
+/* What the view is made of. A segment that cannot be mapped costs its numbers in the reports, not the reports. */
+static void
+view_receive(struct system *s, const struct msg *m, const int *fds)
+{
 	struct view		*view = &s->reporter.view;
 	const struct msg_tables	*t = &m->u.tables;
-	int			 rc = 0;
+	int			 rc;
 
 	switch (m->type) {
 	case MSG_server:
-		rc = view_directory(view, fds[0]);
-		if (rc != 0)
+		if ((rc = view_directory(view, fds[0])) != 0)
 			log_error("the directory cannot be mapped: %s", strerror(-rc));
 		break;
 	case MSG_tables:
-		rc = view_tables(view, (unsigned)t->slot, t->incarnation, fds[0]);
-		if (rc != 0)
-			log_error("the tables of worker %u cannot be mapped: %s",
-			    (unsigned)t->slot, strerror(-rc));
-		break;
-	case MSG_tables_gone:
-		view_tables_gone(view, (unsigned)m->u.tables_gone.slot, m->u.tables_gone.incarnation);
+		if ((rc = view_tables(view, (unsigned)t->slot, t->incarnation, fds[0])) != 0)
+			log_error("the tables of worker %u cannot be mapped: %s", (unsigned)t->slot, strerror(-rc));
 		break;
 	case MSG_process:
-		rc = usage_add(&s->reporter.usage, fds[0]);
-		if (rc != 0)
+		if ((rc = usage_add(&s->reporter.usage, fds[0])) != 0)
 			log_warn("a process is missing from the figures of memory and processor time: %s",
 			    strerror(-rc));
 		break;
+	default:
+		view_tables_gone(view, (unsigned)m->u.tables_gone.slot, m->u.tables_gone.incarnation);
+		break;
+	}
+}
+
+static int
+receive(struct channel *ch, const struct msg *m, const int *fds)
+{
+	struct system	*s = ((struct child *)ch->owner)->program;
+
+	switch (m->type) {
+	case MSG_server:
+	case MSG_tables:
+	case MSG_tables_gone:
+	case MSG_process:
+		view_receive(s, m, fds);
+		return 0;
 	case MSG_monitor_channel:
 		monitor_open(s, fds[0]);
-		break;
+		return 0;
+	case MSG_reloaded:
+		inbox_reloaded(s, m->u.reloaded.error);
+		return 0;
+	case MSG_leaving:
+		return leaving_receive(s, m->u.leaving.lame_duck != 0);
 	default:
-		return -EPERM;
+		return participant_receive(&s->bus.part, m, fds);
 	}
-	return 0;
+}
+
+/* ---- reload */
+
+static int
+accounts_load(struct system *s, struct accounts **out, int fd, const char **why)
+{
+	int	rc;
+
+	*why = "no memory";
+	rc = accounts_read(out, fd, ROLE_SYSTEM, "", why);
+	if (rc != 0)
+		log_error("accounts: %s (%s)", *why, strerror(-rc));
+	return rc;
+}
+
+static const char *
+check(struct child *child, const struct settings *next)
+{
+	struct system	*s = child->program;
+	const char	*why;
+
+	accounts_free(s->next_accounts);
+	s->next_accounts = NULL;
+	participant_raise_payload(&s->bus.part, (size_t)next->max_payload);
+	return accounts_load(s, &s->next_accounts, child->next_accounts, &why) == 0 ? NULL : why;
+}
+
+static void
+apply(struct child *child, const struct settings *before)
+{
+	struct system	*s = child->program;
+
+	accounts_free(s->accounts);
+	s->reporter.accounts = s->accounts = s->next_accounts;
+	s->next_accounts = NULL;
+	if (s->bus.part.broker != NULL)
+		broker_set_watchdog(s->bus.part.broker, child->settings.watchdog);
+}
+
+/* ---- */
+
+static void
+system_free(struct system *s)
+{
+	channel_close(&s->monitor);
+	events_free(s);
+	inbox_free(&s->inbox);
+	bus_free(s);
+	view_free(&s->reporter.view);
+	usage_free(&s->reporter.usage);
+	closed_free(&s->reporter.closed);
+	past_free(&s->reporter.past);
+	accounts_free(s->accounts);
+	accounts_free(s->next_accounts);
+	child_free(&s->child);
 }
 
 int
 main(void)
 {
-	static struct server	s = { .monitor.fd = -1 };
+	static struct system	 s = { .monitor.fd = -1 };
+	const char		*why;
+	int			 rc;
 
 	json_object_seed(0);		/* from /dev/urandom, while it can be opened */
 	usage_init(&s.reporter.usage);
 	s.reporter.processors = sysconf(_SC_NPROCESSORS_ONLN);
+	inbox_init(&s.inbox);
 	child_init(&s.child, ROLE_SYSTEM, receive, &s);
 	s.reporter.settings = &s.child.settings;
+	if (accounts_load(&s, &s.accounts, s.child.accounts, &why) != 0)
+		return EXIT_FAILURE;
+	s.reporter.accounts = s.accounts;
+	if ((rc = bus_init(&s)) != 0)
+		fatal("system: %s", strerror(-rc));
+	events_init(&s);
+	s.child.check = check;
+	s.child.apply = apply;
 	child_ready(&s.child, &sandbox_system);
 	child_run(&s.child);
-	channel_close(&s.monitor);
-	view_free(&s.reporter.view);
-	usage_free(&s.reporter.usage);
-	child_free(&s.child);
+	system_free(&s);
 	return EXIT_SUCCESS;
 }

@@ -49,3 +49,38 @@ times_uptime(char out[TIMES_TEXT], uint64_t seconds)
 			    parts[i].count, parts[i].unit);
 	return out;
 }
+
+/* A number of units with at most `digits` digits behind the point, without trailing zeros. */
+static size_t
+fraction_write(char *out, size_t size, uint64_t whole, uint64_t rest, int digits, const char *unit)
+{
+	size_t	n = (size_t)snprintf(out, size, "%" PRIu64 ".%0*" PRIu64, whole, digits, rest);
+
+	while (out[n - 1] == '0')
+		n--;
+	if (out[n - 1] == '.')
+		n--;
+	return n + (size_t)snprintf(out + n, size - n, "%s", unit);
+}
+
+const char *
+times_duration(char out[TIMES_TEXT], uint64_t microseconds)
+{
+	uint64_t	seconds = microseconds / 1000000, rest = microseconds % 1000000;
+	size_t		n = 0;
+
+	if (microseconds < 1000) {
+		snprintf(out, TIMES_TEXT, "%" PRIu64 "\xc2\xb5s", microseconds);
+		return out;
+	}
+	if (seconds == 0) {
+		fraction_write(out, TIMES_TEXT, microseconds / 1000, microseconds % 1000, 3, "ms");
+		return out;
+	}
+	if (seconds >= 3600)
+		n += (size_t)snprintf(out + n, TIMES_TEXT - n, "%" PRIu64 "h", seconds / 3600);
+	if (seconds >= 60)
+		n += (size_t)snprintf(out + n, TIMES_TEXT - n, "%" PRIu64 "m", seconds / 60 % 60);
+	fraction_write(out + n, TIMES_TEXT - n, seconds % 60, rest, 6, "s");
+	return out;
+}

@@ -12,4 +12,7 @@ const char *times_stamp(char out[TIMES_TEXT], uint64_t microseconds);
 
 /* "1h2m3s", "1y3d0h0m5s". Returns out. */
 const char *times_uptime(char out[TIMES_TEXT], uint64_t seconds);
+
+/* "693us" (with a Greek m), "6.9221s", "1m2.5s": as Go writes a duration. Returns out. */
+const char *times_duration(char out[TIMES_TEXT], uint64_t microseconds);
 #endif

@@ -1,56 +1,8 @@
-#include <stdlib.h>
 #include <string.h>
-#include <jansson.h>
+#include "admin/system/object.h"
 #include "admin/system/reports.h"
 #include "admin/system/times.h"
 #include "nats/info.h"
-#include "nats/utf8.h"
-
-/* An object that remembers whether something could not be put into it. */
-struct object { json_t *json; bool failed; };
-
-static void
-put(struct object *o, const char *key, json_t *value)
-{
-	if (json_object_set_new(o->json, key, value) != 0)	/* also for a value of NULL */
-		o->failed = true;
-}
-
-static void
-put_number(struct object *o, const char *key, uint64_t n)
-{
-	put(o, key, json_integer(n > INT64_MAX ? INT64_MAX : (json_int_t)n));
-}
-
-/* Whole ones without a fraction, as Go writes them. */
-static void
-put_real(struct object *o, const char *key, double v)
-{
-	json_int_t	whole = (json_int_t)v;
-
-	put(o, key, v == (double)whole ? json_integer(whole) : json_real(v));
-}
-
-/* NULL: no memory. */
-static json_t *
-text_json(const char *text)
-{
-	struct bytes	b = bytes_of(text);
-	char		*repaired = malloc(b.len * UTF8_GROWTH + 1);
-	json_t		*json;
-
-	if (repaired == NULL)
-		return NULL;
-	json = json_stringn(repaired, utf8_repair(repaired, b));
-	free(repaired);
-	return json;
-}
-
-static void
-put_text(struct object *o, const char *key, const char *text)
-{
-	put(o, key, text_json(text));
-}
 
 static void
 put_nanoseconds(struct object *o, const char *key, double seconds)
@@ -68,6 +20,8 @@ identity(struct object *o, const struct settings *s)
 	put_text(o, "go", "");		/* written in C */
 	put_text(o, "host", s->host);
 	put_number(o, "port", s->port);
+	if (s->auth_required)
+		put_boolean(o, "auth_required", true);
 }
 
 static void
@@ -106,7 +60,7 @@ tags(struct object *o, const struct settings *s)
 	size_t	 i;
 
 	for (i = 0; i < s->server_tags.count; i++) {
-		tag = text_json(s->server_tags.items[i]);
+		tag = text_json(bytes_of(s->server_tags.items[i]));
 		if (json_array_append_new(list, tag) != 0)
 			o->failed = true;
 	}
@@ -153,18 +107,10 @@ counters(struct object *o, const struct totals *t)
 	put_number(o, "subscriptions", t->subscriptions);
 }
 
-/* Put o into `into`; consumes it. */
-static void
-put_object(struct object *into, const char *key, struct object *o)
-{
-	into->failed |= o->failed;
-	put(into, key, o->json);
-}
-
 static void
 requests(struct object *o, const struct reporter *r)
 {
-	struct object	stats = { .json = json_object() };
+	struct object	stats = OBJECT();
 	unsigned	i;
 
 	for (i = 0; i < REPORTS; i++)
@@ -177,7 +123,7 @@ requests(struct object *o, const struct reporter *r)
 static void
 by_kind(struct object *o, const char *key, uint64_t clients)
 {
-	struct object	stats = { .json = json_object() };
+	struct object	stats = OBJECT();
 
 	put_number(&stats, "clients", clients);
 	put_number(&stats, "routes", 0);
@@ -186,24 +132,44 @@ by_kind(struct object *o, const char *key, uint64_t clients)
 	put_object(o, key, &stats);
 }
 
+/* How often a limit of an account or a user was reached: those that workers look after. */
+static void
+over_limit(struct object *o, const struct totals *t)
+{
+	static const struct { enum limit limit; const char *key; } counted[] = {
+		{ LIMIT_SUBSCRIPTIONS, "max_subscriptions" }, { LIMIT_PAYLOAD, "max_payload" },
+		{ LIMIT_MESSAGES, "max_messages_per_second" }, { LIMIT_BYTES, "max_bytes_per_second" },
+		{ LIMIT_PENDING, "max_pending" },
+	};
+	struct object	limits = OBJECT();
+
+	for (size_t i = 0; i < sizeof(counted) / sizeof(counted[0]); i++)
+		put_number_any(&limits, counted[i].key, t->over_limit[counted[i].limit]);
+	put_object(o, "over_limit", &limits);
+}
+
 static void
 our_own(struct object *o, const struct reporter *r, const struct totals *t)
 {
-	struct object	own = { .json = json_object() };
+	struct object	own = OBJECT();
 
 	put_text(&own, "version", BULKHEAD_VERSION);
 	put_number(&own, "workers", r->view.live);
 	put_number(&own, "replaced", t->replaced);
+	over_limit(&own, t);
 	put_object(o, "bulkhead", &own);
 }
 
-char *
-varz_text(struct reporter *r)
+json_t *
+varz_make(struct reporter *r, const json_t *options, struct refused *refused)
 {
-	struct object	 o = { .json = json_object() };
+	struct object	 o;
 	struct totals	 t;
-	char		 start[TIMES_TEXT], *text = NULL;
+	char		 start[TIMES_TEXT];
 
+	if (r->view.directory.base == NULL)
+		return report_refuse(refused, 503, "the server is starting\n");
+	o = OBJECT();
 	view_totals(&r->view, &t);
 	identity(&o, r->settings);
 	limits(&o, r->settings);
@@ -214,12 +180,10 @@ varz_text(struct reporter *r)
 	    r->settings->config_load_time : t.started));
 	put_text(&o, "config_digest", r->settings->config_digest);
 	tags(&o, r->settings);
-	put_text(&o, "system_account", "$SYS");
+	if (r->settings->system_account[0] != '\0')
+		put_text(&o, "system_account", r->settings->system_account);
 	by_kind(&o, "slow_consumer_stats", t.slow_consumers);
 	by_kind(&o, "stale_connection_stats", t.stale_connections);
 	our_own(&o, r, &t);
-	if (!o.failed)
-		text = json_dumps(o.json, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
-	json_decref(o.json);
-	return text;
+	return object_json(&o);
 }

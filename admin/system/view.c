@@ -85,6 +85,8 @@ add_worker(struct totals *t, const struct tables_head *h)
 	add(&t->slow_consumers, &h->slow_consumers, INT64_MAX);
 	add(&t->stale_connections, &h->stale_connections, INT64_MAX);
 	add(&t->stalled, &h->stalled, INT64_MAX);
+	for (unsigned i = 0; i < LIMITS; i++)
+		add(&t->over_limit[i], &h->over_limit[i], INT64_MAX);
 }
 
 /* The supervisor's word: who is connected, who was, what dead workers left. */
@@ -98,6 +100,8 @@ add_directory(struct totals *t, const struct directory *d)
 	add(&t->slow_consumers, &d->departed.slow_consumers, INT64_MAX);
 	add(&t->stale_connections, &d->departed.stale_connections, INT64_MAX);
 	add(&t->stalled, &d->departed.stalled, INT64_MAX);
+	for (unsigned i = 0; i < LIMITS; i++)
+		add(&t->over_limit[i], &d->departed.over_limit[i], INT64_MAX);
 	add(&t->connections, &d->connections, INT64_MAX);
 	add(&t->total_connections, &d->total_connections, INT64_MAX);
 	add(&t->replaced, &d->replaced, INT64_MAX);

@@ -24,6 +24,7 @@ struct view {
 struct totals {
 	uint64_t	in_msgs, in_bytes, out_msgs, out_bytes;
 	uint64_t	subscriptions, slow_consumers, stale_connections, stalled;
+	uint64_t	over_limit[LIMITS];	/* those of accounts and users */
 	uint64_t	connections, total_connections, replaced, started;
 };
 

@@ -8,7 +8,7 @@ static int
 ask_wait(struct ask *a, const struct msg *m)
 {
 	a->rc = channel_send(&a->child->supervisor, m, NULL);
-	while (a->rc == 0 && (a->files != NULL || a->value != NULL)) {
+	while (a->rc == 0 && (a->files != NULL || a->value != NULL || a->number != NULL)) {
 		if (a->child->stopping)
 			a->rc = -EINTR;
 		else
@@ -16,6 +16,7 @@ ask_wait(struct ask *a, const struct msg *m)
 	}
 	a->files = NULL;
 	a->value = NULL;
+	a->number = NULL;
 	return a->rc;
 }
 
@@ -41,12 +42,23 @@ ask_environment(struct config_source *from, struct bytes name, struct config_tex
 	return ask_wait(a, &m);
 }
 
+static int
+ask_identity(struct config_source *from, bool group, struct bytes name, uint64_t *number)
+{
+	struct ask	*a = from->owner;
+	struct msg	 m = { .type = MSG_identity, .u.identity = { .group = group, .name = name } };
+
+	a->number = number;
+	return ask_wait(a, &m);
+}
+
 void
 ask_init(struct ask *a, struct child *child, struct config_source *source)
 {
 	*a = (struct ask){ .child = child, .source = source };
 	source->include = ask_include;
 	source->environment = ask_environment;
+	source->identity = ask_identity;
 	source->owner = a;
 }
 
@@ -93,6 +105,16 @@ environment_is(struct ask *a, const struct msg_environment_is *m)
 	return 0;
 }
 
+static int
+identity_is(struct ask *a, const struct msg_identity_is *m)
+{
+	if (a->number == NULL)
+		return -EBADMSG;
+	*a->number = m->number;
+	a->number = NULL;
+	return 0;
+}
+
 int
 ask_receive(struct ask *a, const struct msg *m, const int *fds)
 {
@@ -103,6 +125,8 @@ ask_receive(struct ask *a, const struct msg *m, const int *fds)
 		return include_end(a, &m->u.include_end);
 	case MSG_environment_is:
 		return environment_is(a, &m->u.environment_is);
+	case MSG_identity_is:
+		return identity_is(a, &m->u.identity_is);
 	default:
 		return -EPERM;
 	}

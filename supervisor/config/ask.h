@@ -9,6 +9,7 @@ struct ask {
 	struct config_source	*source;
 	struct config_files	*files;		/* where answers go; NULL: none is awaited */
 	struct config_text	*value;
+	uint64_t		*number;
 	int			 rc;
 };
 

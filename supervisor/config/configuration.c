@@ -8,17 +8,28 @@
 int
 configuration_init(struct configuration *c, struct bytes path)
 {
+	int	rc;
+
 	memset(&c->source, 0, sizeof(c->source));
 	config_errors_init(&c->errors, path);
 	c->digest[0] = '\0';
 	memset(&c->origins, 0, sizeof(c->origins));
-	return settings_init(&c->settings);
+	memset(&c->tree, 0, sizeof(c->tree));
+	rc = settings_init(&c->settings);
+	if (rc != 0)
+		return rc;
+	rc = tenants_init(&c->tenants, &c->source, &c->errors);
+	if (rc != 0)
+		settings_free(&c->settings);
+	return rc;
 }
 
 void
 configuration_free(struct configuration *c)
 {
 	settings_free(&c->settings);
+	tenants_free(&c->tenants);
+	config_value_free(&c->tree);
 	config_errors_free(&c->errors);
 	config_texts_free(&c->source.texts);
 }
@@ -26,16 +37,14 @@ configuration_free(struct configuration *c)
 int
 configuration_parse(struct configuration *c, char *text, size_t len)
 {
-	struct config_value	root;
-	int			rc;
+	int	rc;
 
-	rc = config_parse(&root, text, len, &c->source, &c->errors);
+	rc = config_parse(&c->tree, text, len, &c->source, &c->errors);
 	if (rc != 0)
 		return rc;
-	rc = schema_apply(&c->settings, &c->origins, &root, &c->errors);
+	rc = schema_apply(&c->settings, &c->origins, &c->tenants, &c->tree, &c->errors);
 	if (rc == 0 && c->errors.count == 0)
-		rc = digest_config(&root, c->digest);
-	config_value_free(&root);
+		rc = digest_config(&c->tree, c->digest);
 	return rc;
 }
 
@@ -58,4 +67,20 @@ configuration_read(struct configuration *c, int fd)
 		return 0;
 	}
 	return configuration_parse(c, text.data, text.len);
+}
+
+int
+configuration_finish(struct configuration *c, int flags)
+{
+	int	rc = schema_override(&c->settings, &c->origins, flags, &c->errors);
+
+	if (rc != 0)
+		return rc;
+	if (c->errors.count == 0)
+		schema_check(&c->settings, &c->origins, &c->errors);
+	if (c->errors.count == 0)
+		rc = tenants_finish(&c->tenants, &c->settings, &c->origins);
+	/* tenants have it now, and nobody else is to */
+	c->settings.has_flag_user = c->settings.has_flag_pass = c->settings.has_flag_token = false;
+	return rc;
 }

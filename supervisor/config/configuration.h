@@ -5,6 +5,7 @@
 #include "supervisor/config/digest.h"
 #include "supervisor/config/schema.h"
 #include "supervisor/config/source.h"
+#include "supervisor/config/tenants.h"
 #include "supervisor/config/tree.h"
 
 struct configuration {
@@ -13,14 +14,16 @@ struct configuration {
 	char			digest[DIGEST_TEXT];	/* "": there was no file */
 	struct config_errors	errors;			/* count 0: settings are good */
 	struct config_source	source;			/* of more text: the caller says who answers */
+	struct config_value	tree;			/* what the text says; tenants point into it */
+	struct tenants		tenants;		/* checked by configuration_finish() */
 };
 
 /* path: of the file, for messages; the caller's. There are no other files. 0 or -ENOMEM. */
 int configuration_init(struct configuration *c, struct bytes path);
-/* Free the settings. */
+/* Free all of it. */
 void configuration_free(struct configuration *c);
 
-/* Apply a file's text, which is changed. 0 or -ENOMEM, -EIO, or what the source answered. */
+/* Apply a file's text, which is changed and has to live as long as c. 0 or -ENOMEM, -EIO, or what the source answered. */
 int configuration_parse(struct configuration *c, char *text, size_t len);
 
 /*
@@ -28,4 +31,10 @@ int configuration_parse(struct configuration *c, char *text, size_t len);
  * it. What cannot be read is an error of the configuration. Returns likewise.
  */
 int configuration_read(struct configuration *c, int fd);
+
+/*
+ * When all was read: let the flags, a sealed document, win, and check what holds
+ * between the parts. 0, -ENOMEM, or what the source answered.
+ */
+int configuration_finish(struct configuration *c, int flags);
 #endif

@@ -206,11 +206,24 @@ digest_prepare(void)
 	return sha256 == NULL ? -EIO : 0;
 }
 
+/* Ends md. 0, -EIO. */
+static int
+digest_finish(EVP_MD_CTX *md, char text[DIGEST_TEXT])
+{
+	unsigned char	hash[EVP_MAX_MD_SIZE];
+	unsigned	len, i;
+
+	if (EVP_DigestFinal_ex(md, hash, &len) != 1 || len != 32)
+		return -EIO;
+	memcpy(text, "sha256:", 8);
+	for (i = 0; i < len; i++)
+		snprintf(text + 7 + i * 2, 3, "%02x", hash[i]);
+	return 0;
+}
+
 int
 digest_config(const struct config_value *map, char text[DIGEST_TEXT])
 {
-	unsigned char	 hash[EVP_MAX_MD_SIZE];
-	unsigned	 len, i;
 	EVP_MD_CTX	*md = EVP_MD_CTX_new();
 	struct sink	 out = { write_digest, md, 0 };
 
@@ -220,15 +233,29 @@ digest_config(const struct config_value *map, char text[DIGEST_TEXT])
 		out.error = -EIO;
 	put_value(&out, map);
 	put(&out, "\n", 1);
-	if (out.error == 0 && (EVP_DigestFinal_ex(md, hash, &len) != 1 || len != 32))
-		out.error = -EIO;
+	if (out.error == 0)
+		out.error = digest_finish(md, text);
 	EVP_MD_CTX_free(md);
-	if (out.error != 0)
-		return out.error;
-	memcpy(text, "sha256:", 8);
-	for (i = 0; i < len; i++)
-		snprintf(text + 7 + i * 2, 3, "%02x", hash[i]);
-	return 0;
+	return out.error;
+}
+
+int
+digest_texts(const struct bytes *texts, size_t count, char text[DIGEST_TEXT])
+{
+	EVP_MD_CTX	*md = EVP_MD_CTX_new();
+	size_t		 i;
+	int		 rc = 0;
+
+	if (md == NULL)
+		return -ENOMEM;
+	if (EVP_DigestInit_ex(md, sha256, NULL) != 1)
+		rc = -EIO;
+	for (i = 0; i < count && rc == 0; i++)
+		rc = write_digest(md, texts[i].data, texts[i].len);
+	if (rc == 0)
+		rc = digest_finish(md, text);
+	EVP_MD_CTX_free(md);
+	return rc;
 }
 
 char *

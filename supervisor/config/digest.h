@@ -13,6 +13,9 @@ int digest_prepare(void);
  */
 int digest_config(const struct config_value *map, char text[DIGEST_TEXT]);
 
+/* The digest of texts, one after the other, in the same form. 0 or -ENOMEM, -EIO. */
+int digest_texts(const struct bytes *texts, size_t count, char text[DIGEST_TEXT]);
+
 /* That JSON, malloc'd, for tests; NULL: no memory. */
 char *digest_json(const struct config_value *map, size_t *len);
 #endif

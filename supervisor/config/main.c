@@ -14,26 +14,50 @@
 #include "supervisor/config/configuration.h"
 #include "supervisor/config/print.h"
 
-/* The accounts document of a role. The descriptor or -errno. */
-static int
-accounts_write(enum role role)
-{
-	msgpack_sbuffer	records;
+/* What is told of accounts: to whom, and to nobody else. */
+struct accounts_documents { msgpack_sbuffer of[ROLES]; };
 
-	msgpack_sbuffer_init(&records);
-	return records_seal(&records);
+static void
+accounts_free(struct accounts_documents *d)
+{
+	enum role role;
+
+	for (role = 0; role < ROLES; role++)
+		msgpack_sbuffer_destroy(&d->of[role]);
+}
+
+/* All of them, and their digest among the settings. 0 or -errno. */
+static int
+accounts_write(struct accounts_documents *d, struct configuration *c)
+{
+	struct bytes	texts[ROLES];
+	char		digest[DIGEST_TEXT];
+	enum role	role;
+	int		rc = 0;
+
+	for (role = 0; role < ROLES; role++)
+		msgpack_sbuffer_init(&d->of[role]);
+	for (role = 0; role < ROLES && rc == 0; role++) {
+		rc = tenants_write(&c->tenants, role, &d->of[role]);
+		texts[role] = (struct bytes){ d->of[role].data, d->of[role].size };
+	}
+	if (rc == 0)
+		rc = digest_texts(texts, ROLES, digest);
+	if (rc == 0)
+		rc = setting_set_text(&c->settings, setting_find(BYTES("accounts_digest")), bytes_of(digest));
+	return rc;
 }
 
 /* Its documents to the supervisor. 0 or -errno. */
 static int
-document_send(struct channel *ch, const struct settings *s, enum role role)
+document_send(struct channel *ch, const struct settings *s, const msgpack_sbuffer *accounts, enum role role)
 {
 	struct msg	m = { .type = MSG_document, .u.document = { .role = role } };
 	int		fds[2], rc;
 
 	if ((fds[0] = settings_write(s, role)) < 0)
 		return fds[0];
-	if ((fds[1] = accounts_write(role)) < 0) {
+	if ((fds[1] = records_seal(accounts)) < 0) {
 		close(fds[0]);
 		return fds[1];
 	}
@@ -44,10 +68,23 @@ document_send(struct channel *ch, const struct settings *s, enum role role)
 }
 
 static int
-answer(struct channel *ch, const struct configuration *c)
+documents_send(struct channel *ch, struct configuration *c)
+{
+	struct accounts_documents	accounts;
+	enum role			role;
+	int				rc = accounts_write(&accounts, c);
+
+	for (role = 0; role < ROLES && rc == 0; role++)
+		if (role != ROLE_CONFIG)
+			rc = document_send(ch, &c->settings, &accounts.of[role], role);
+	accounts_free(&accounts);
+	return rc;
+}
+
+static int
+answer(struct channel *ch, struct configuration *c)
 {
 	struct msg	m = { .type = MSG_configured };
-	unsigned	role;
 	int		rc;
 
 	if (c->errors.count > 0) {
@@ -55,13 +92,9 @@ answer(struct channel *ch, const struct configuration *c)
 		m.u.misconfigured.error = (struct bytes){ c->errors.text, c->errors.len };
 		return channel_send(ch, &m, NULL);
 	}
-	for (role = 0; role < ROLES; role++) {
-		if (role == ROLE_CONFIG)
-			continue;
-		rc = document_send(ch, &c->settings, (enum role)role);
-		if (rc != 0)
-			return rc;
-	}
+	rc = documents_send(ch, c);
+	if (rc != 0)
+		return rc;
 	m.u.configured.digest = bytes_of(c->digest);
 	return channel_send(ch, &m, NULL);
 }
@@ -71,7 +104,7 @@ static int
 answer_printed(struct channel *ch, const struct configuration *c)
 {
 	struct msg	m = { .type = MSG_printed };
-	int		fd = print_config(&c->settings, &c->origins, &c->errors), rc;
+	int		fd = print_config(c), rc;
 
 	if (fd < 0)
 		return fd;
@@ -107,11 +140,9 @@ configure(struct question *q)
 	q->ask = &ask;
 	if (*q->path != '\0')
 		rc = configuration_read(c, q->file);
-	q->ask = NULL;
 	if (rc == 0)
-		rc = schema_override(&c->settings, &c->origins, q->flags, &c->errors);
-	if (rc == 0 && c->errors.count == 0)
-		schema_check(&c->settings, &c->origins, &c->errors);
+		rc = configuration_finish(c, q->flags);
+	q->ask = NULL;
 	if (rc == 0) {
 		config_errors_finish(&c->errors);
 		rc = q->print && c->errors.count == 0 ? answer_printed(&q->child->supervisor, c) :

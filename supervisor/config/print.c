@@ -3,21 +3,28 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include "common/memfd.h"
 #include "supervisor/config/print.h"
 
 static void
-text_print(FILE *to, const char *text)
+bytes_print(FILE *to, struct bytes text)
 {
 	fputc('"', to);
-	for (; *text != '\0'; text++)
-		if (*text == '"' || *text == '\\')
-			fprintf(to, "\\%c", *text);
-		else if ((unsigned char)*text < ' ' || *text == 0x7f)
-			fprintf(to, "\\x%02x", (unsigned char)*text);
+	for (; text.len > 0; text.data++, text.len--)
+		if (*text.data == '"' || *text.data == '\\')
+			fprintf(to, "\\%c", *text.data);
+		else if ((unsigned char)*text.data < ' ' || *text.data == 0x7f)
+			fprintf(to, "\\x%02x", (unsigned char)*text.data);
 		else
-			fputc(*text, to);
+			fputc(*text.data, to);
 	fputc('"', to);
+}
+
+static void
+text_print(FILE *to, const char *text)
+{
+	bytes_print(to, bytes_of(text));
 }
 
 /* A free port is -1 in a file; inside, it is 0. */
@@ -160,9 +167,130 @@ settings_print(FILE *to, const struct settings *s, const struct schema_origins *
 	}
 }
 
+/* -- blocks, which are no settings: as they were said, but for what is secret */
+
+static void block_print(FILE *to, const struct config_value *v);
+
+static bool
+is_secret(const struct config_entry *e)
+{
+	static const char *const	names[] = { "pass", "password", "token" };
+	size_t				i;
+
+	for (i = 0; e->value.kind == CONFIG_TEXT && i < sizeof(names) / sizeof(names[0]); i++)
+		if (strlen(names[i]) == e->key.len && strncasecmp(names[i], e->key.data, e->key.len) == 0)
+			return true;
+	return false;
+}
+
+/* Not what a variable stood for: where it stood, it is shown or not. */
+static void
+map_print(FILE *to, const struct config_value *map)
+{
+	const struct config_entry	*e;
+	const char			*comma = "";
+	size_t				 i;
+
+	fputc('{', to);
+	for (i = 0; i < map->map.count; i++) {
+		e = &map->map.entries[i];
+		if (e->replaced || e->used)
+			continue;
+		fputs(comma, to);
+		bytes_print(to, e->key);
+		fputs(": ", to);
+		if (is_secret(e))
+			fputs("\"[REDACTED]\"", to);
+		else
+			block_print(to, &e->value);
+		comma = ", ";
+	}
+	fputc('}', to);
+}
+
+static void
+items_print(FILE *to, const struct config_value *list)
+{
+	size_t	i;
+
+	fputc('[', to);
+	for (i = 0; i < list->list.count; i++) {
+		if (i > 0)
+			fputs(", ", to);
+		block_print(to, &list->list.items[i]);
+	}
+	fputc(']', to);
+}
+
+static void
+block_print(FILE *to, const struct config_value *v)
+{
+	switch (v->kind) {
+	case CONFIG_INTEGER:
+		fprintf(to, "%" PRId64, v->integer);
+		break;
+	case CONFIG_REAL:
+		fprintf(to, "%f", v->real);
+		break;
+	case CONFIG_BOOLEAN:
+		fputs(v->boolean ? "true" : "false", to);
+		break;
+	case CONFIG_TEXT:
+		bytes_print(to, v->text);
+		break;
+	case CONFIG_TIME:
+		fprintf(to, "%.*s", (int)v->text.len, v->text.data);
+		break;
+	case CONFIG_LIST:
+		items_print(to, v);
+		break;
+	case CONFIG_MAP:
+		map_print(to, v);
+		break;
+	}
+}
+
+/* The user or token of the command line, in the place of the file's block. */
+static void
+single_print(FILE *to, const struct tenant_single *one)
+{
+	fputs("authorization: {", to);
+	if (one->user.len > 0) {
+		fputs("user: ", to);
+		bytes_print(to, one->user);
+	}
+	if (one->pass.len > 0)
+		fputs(", pass: \"[REDACTED]\"", to);
+	if (one->token.len > 0)
+		fputs("token: \"[REDACTED]\"", to);
+	fputs("}  # command line\n", to);
+}
+
+static void
+blocks_print(FILE *to, const struct configuration *c)
+{
+	const struct config_entry	*e;
+	const struct settings_block	*block;
+	bool				 flags = c->tenants.single.at.file == CONFIG_COMMAND_LINE;
+	size_t				 i;
+
+	if (flags)
+		single_print(to, &c->tenants.single);
+	for (i = 0; i < c->tree.map.count; i++) {
+		e = &c->tree.map.entries[i];
+		block = e->replaced ? NULL : settings_block_find(e->key);
+		if (block == NULL || (flags && strcmp(block->name, "authorization") == 0))
+			continue;
+		fprintf(to, "%s: ", block->name);
+		block_print(to, &e->value);
+		fputs("  # ", to);
+		origin_print(to, &(struct schema_origin){ ORIGIN_FILE, e->at }, &c->errors);
+		fputc('\n', to);
+	}
+}
+
 int
-print_config(const struct settings *s, const struct schema_origins *origins,
-    const struct config_errors *errors)
+print_config(const struct configuration *c)
 {
 	char	*text = NULL;
 	size_t	 len = 0;
@@ -171,7 +299,8 @@ print_config(const struct settings *s, const struct schema_origins *origins,
 
 	if (to == NULL)
 		return -errno;
-	settings_print(to, s, origins, errors);
+	settings_print(to, &c->settings, &c->origins, &c->errors);
+	blocks_print(to, c);
 	if (ferror(to)) {
 		fclose(to);
 		free(text);

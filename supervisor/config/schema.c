@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <strings.h>
 #include "supervisor/config/duration.h"
+#include "supervisor/config/fields.h"
 #include "supervisor/config/schema.h"
 
 /* What one entry is applied with; an error ends the entry, -ENOMEM all. */
@@ -23,37 +24,13 @@ setting_named(const char *name)
 	return setting_find(bytes_of(name));
 }
 
-/* "127.0.0.1" for "\"127.0.0.1\"": what was found, for messages. */
-static const char *
-found(const struct config_value *v, char out[CONFIG_QUOTED])
-{
-	switch (v->kind) {
-	case CONFIG_INTEGER:
-		snprintf(out, CONFIG_QUOTED, "%" PRId64, v->integer);
-		break;
-	case CONFIG_REAL:
-		snprintf(out, CONFIG_QUOTED, "%g", v->real);
-		break;
-	case CONFIG_BOOLEAN:
-		snprintf(out, CONFIG_QUOTED, "%s", v->boolean ? "true" : "false");
-		break;
-	case CONFIG_TEXT:
-		return config_quote(out, v->text);
-	case CONFIG_TIME:
-	case CONFIG_LIST:
-	case CONFIG_MAP:
-		return config_kind_name(v->kind);
-	}
-	return out;
-}
-
 static void
 expected(struct schema *c, const struct config_value *v, const char *what)
 {
 	char	quote[CONFIG_QUOTED];
 
 	config_error(c->errors, v->at, "%s: found %s, expected %s", c->which->name,
-	    found(v, quote), what);
+	    config_found(v, quote), what);
 }
 
 /* Its place in struct schema_origins. */
@@ -293,34 +270,68 @@ set_host(struct schema *c, const char *name, struct bytes host)
 	applied(c, &c->entry->value, setting_set_text(c->s, c->which, host));
 }
 
-/* Several listeners: items in one form, the first also as host and port. */
+#define UNIX_PREFIX	"unix:"
+#define UNIX_PATH_MOST	107	/* bytes; sun_path of unix(7) with its NUL */
+
+static bool
+is_unix_address(const struct config_value *v)
+{
+	return v->kind == CONFIG_TEXT && v->text.len >= strlen(UNIX_PREFIX) &&
+	    memcmp(v->text.data, UNIX_PREFIX, strlen(UNIX_PREFIX)) == 0;
+}
+
+/* One more listener at "unix:/path". */
+static void
+add_unix_listener(struct schema *c, const struct config_value *v)
+{
+	struct bytes	path = { v->text.data + strlen(UNIX_PREFIX), v->text.len - strlen(UNIX_PREFIX) };
+
+	if (path.len < 2 || path.len > UNIX_PATH_MOST || *path.data != '/')
+		expected(c, v, "\"unix:/path\" with a path of at most 107 bytes");
+	else
+		applied(c, v, setting_add_item(c->s, c->which, v->text));
+}
+
+/* One more listener; the first with a port is also host and port. */
+static void
+add_listener(struct schema *c, const struct config_value *v, bool *first)
+{
+	struct address	a;
+	char		item[300];
+	int		n;
+
+	c->which = setting_named("listen");
+	if (is_unix_address(v)) {
+		add_unix_listener(c, v);
+		return;
+	}
+	if (address_value(c, v, &a) != 0)
+		return;
+	if (a.host.len == 0)
+		a.host = BYTES("0.0.0.0");
+	n = snprintf(item, sizeof(item), memchr(a.host.data, ':', a.host.len) != NULL ?
+	    "[%.*s]:%" PRIu64 : "%.*s:%" PRIu64, (int)a.host.len, a.host.data,
+	    port_bound(a.port, PORT_CLIENTS));
+	applied(c, v, setting_add_item(c->s, c->which, (struct bytes){ item, (size_t)n }));
+	if (*first) {
+		set_host(c, "host", a.host);
+		set_integer(c, "port", port_bound(a.port, PORT_CLIENTS));
+	}
+	*first = false;
+}
+
+/* Several listeners: items in one form. */
 static void
 apply_listen_list(struct schema *c)
 {
 	const struct config_value	*v = &c->entry->value;
-	struct address			 a;
-	char				 item[300];
+	bool				 first = true;
 	size_t				 i;
-	int				 n;
 
 	if (v->list.count == 0)
 		expected(c, v, "at least one address");
-	for (i = 0; i < v->list.count; i++) {
-		c->which = setting_named("listen");
-		if (address_value(c, &v->list.items[i], &a) != 0)
-			continue;
-		if (a.host.len == 0)
-			a.host = BYTES("0.0.0.0");
-		n = snprintf(item, sizeof(item), memchr(a.host.data, ':', a.host.len) != NULL ?
-		    "[%.*s]:%" PRIu64 : "%.*s:%" PRIu64, (int)a.host.len, a.host.data,
-		    port_bound(a.port, PORT_CLIENTS));
-		applied(c, &v->list.items[i], setting_add_item(c->s, c->which,
-		    (struct bytes){ item, (size_t)n }));
-		if (i > 0)
-			continue;
-		set_host(c, "host", a.host);
-		set_integer(c, "port", port_bound(a.port, PORT_CLIENTS));
-	}
+	for (i = 0; i < v->list.count; i++)
+		add_listener(c, &v->list.items[i], &first);
 }
 
 static void
@@ -330,6 +341,10 @@ apply_listen(struct schema *c)
 
 	if (c->entry->value.kind == CONFIG_LIST) {
 		apply_listen_list(c);
+		return;
+	}
+	if (is_unix_address(&c->entry->value)) {
+		add_unix_listener(c, &c->entry->value);
 		return;
 	}
 	if (address_value(c, &c->entry->value, &a) != 0)
@@ -479,6 +494,35 @@ apply_identity(struct schema *c)
 	applied(c, v, setting_set_text(c->s, c->which, bytes_of(text)));
 }
 
+static bool
+is_octal(struct bytes digits)
+{
+	size_t	i;
+
+	for (i = 0; i < digits.len; i++)
+		if (digits.data[i] < '0' || digits.data[i] > '7')
+			return false;
+	return digits.len == 3 || (digits.len == 4 && *digits.data == '0');
+}
+
+/* Octal digits; as a number they were read as decimal ones, which look the same. */
+static void
+apply_mode(struct schema *c)
+{
+	const struct config_value	*v = &c->entry->value;
+	struct bytes			 digits = v->kind == CONFIG_TEXT ? v->text : BYTES("");
+	char				 text[32];
+
+	if (v->kind == CONFIG_INTEGER && v->integer >= 0) {
+		snprintf(text, sizeof(text), "%04" PRId64, v->integer);
+		digits = bytes_of(text);
+	}
+	if (!is_octal(digits))
+		expected(c, v, "a mode in octal, as \"0660\"");
+	else
+		applied(c, v, setting_set_text(c->s, c->which, digits));
+}
+
 /* More of the trace is wanted, so a trace is. */
 static void
 apply_trace_more(struct schema *c)
@@ -556,6 +600,7 @@ static const struct { const char *name; apply_function *apply; } special[] = {
 	{ "logfile_size_limit", apply_count }, { "logfile_max_num", apply_count },
 	{ "ping_max", apply_ping_max },
 	{ "lame_duck_duration", apply_lame_duck }, { "lame_duck_grace_period", apply_lame_duck },
+	{ "unix_socket_mode", apply_mode }, { "unix_socket_group", apply_identity },
 	{ "user", apply_identity }, { "group", apply_identity },
 	{ "trace_verbose", apply_trace_more }, { "trace_headers", apply_trace_more },
 	{ "server_tags", apply_tags },
@@ -579,9 +624,8 @@ apply_for(const struct setting *which)
 	return by_kind[which->kind];
 }
 
-/* A value that says "do without it". */
-static bool
-value_is_off(const struct config_value *v)
+bool
+schema_value_is_off(const struct config_value *v)
 {
 	const struct config_entry	*enabled;
 
@@ -590,7 +634,7 @@ value_is_off(const struct config_value *v)
 		    bytes_equal(v->text, BYTES("disable"));
 	if (v->kind == CONFIG_MAP) {
 		enabled = config_map_find(v, BYTES("enabled"), true);
-		return enabled != NULL && value_is_off(&enabled->value);
+		return enabled != NULL && schema_value_is_off(&enabled->value);
 	}
 	return (v->kind == CONFIG_BOOLEAN && !v->boolean) ||
 	    (v->kind == CONFIG_INTEGER && v->integer == 0);
@@ -604,7 +648,7 @@ later_key(struct config_errors *errors, const struct config_entry *e)
 
 	if (later == NULL)
 		return false;
-	if (!later->off || !value_is_off(&e->value))
+	if (!later->off || !schema_value_is_off(&e->value))
 		config_error(errors, e->at, "%s: this version does not have %s yet", later->name,
 		    later->what);
 	return true;
@@ -626,19 +670,57 @@ unknown_key(struct config_errors *errors, const struct config_entry *e)
 }
 
 int
-schema_apply(struct settings *s, struct schema_origins *origins,
+schema_set_duration(struct settings *s, struct schema_origins *origins, const char *name,
+    double seconds, struct config_position at)
+{
+	const struct setting	*which = setting_named(name);
+	int			 rc = setting_set_duration(s, which, seconds);
+
+	if (rc == 0)
+		*origin_of(origins, which) = (struct schema_origin){ ORIGIN_FILE, at };
+	return rc;
+}
+
+/* The block that e begins, into the tenants. */
+static int
+apply_block(struct schema *c, struct tenants *t, const struct settings_block *block)
+{
+	const struct config_entry	*e = c->entry;
+	struct fields			 f = { .t = t };
+
+	if (strcmp(block->name, "authorization") == 0)
+		return authorization_read(t, c->s, c->origins, e);
+	if (strcmp(block->name, "accounts") == 0)
+		return accounts_block_read(t, e);
+	if (strcmp(block->name, "mappings") == 0)
+		return mappings_read(t, 0, &e->value);
+	if (strcmp(block->name, "no_system_account") == 0) {
+		field_boolean(&f, e, &t->no_system);
+		return 0;
+	}
+	t->no_auth_user_at = e->at;
+	field_text(&f, e, &t->no_auth_user, 1024);
+	return 0;
+}
+
+int
+schema_apply(struct settings *s, struct schema_origins *origins, struct tenants *tenants,
     const struct config_value *map, struct config_errors *errors)
 {
-	struct schema	c = { .s = s, .origins = origins, .errors = errors };
-	size_t		i;
+	struct schema		 c = { .s = s, .origins = origins, .errors = errors };
+	const struct settings_block	*block;
+	size_t			 i;
 
 	for (i = 0; i < map->map.count && c.rc == 0; i++) {
 		c.entry = &map->map.entries[i];
 		if (c.entry->replaced)
 			continue;
 		c.which = setting_find(c.entry->key);
+		block = settings_block_find(c.entry->key);
 		if (c.which != NULL)
 			apply_for(c.which)(&c);
+		else if (block != NULL)
+			c.rc = apply_block(&c, tenants, block);
 		else if (!later_key(errors, c.entry) && !c.entry->used)
 			unknown_key(errors, c.entry);
 	}
@@ -698,8 +780,8 @@ schema_override(struct settings *s, struct schema_origins *origins, int document
 	return 0;
 }
 
-static struct config_position
-said_at(const struct schema_origins *origins, const char *name)
+struct config_position
+schema_said_at(const struct schema_origins *origins, const char *name)
 {
 	const struct schema_origin	*origin = &origins->of[origin_number(setting_named(name))];
 
@@ -710,7 +792,7 @@ said_at(const struct schema_origins *origins, const char *name)
 static struct config_position
 last_said_at(const struct schema_origins *origins, const char *name, const char *other)
 {
-	struct config_position	a = said_at(origins, name), b = said_at(origins, other);
+	struct config_position	a = schema_said_at(origins, name), b = schema_said_at(origins, other);
 
 	if (a.file != b.file)
 		return a.file < b.file ? b : a;
@@ -733,8 +815,8 @@ schema_check(const struct settings *s, const struct schema_origins *origins,
 		    "lame_duck_grace_period (%gs) must be shorter than lame_duck_duration (%gs)",
 		    s->lame_duck_grace_period, s->lame_duck_duration);
 	if (strpbrk(s->server_name, " \t\r\n") != NULL)
-		config_error(errors, said_at(origins, "server_name"), "server_name cannot contain spaces");
+		config_error(errors, schema_said_at(origins, "server_name"), "server_name cannot contain spaces");
 	if ((s->ring_size & (s->ring_size - 1)) != 0 || (s->ring_size != 0 && s->ring_size < 65536))
-		config_error(errors, said_at(origins, "ring_size"),
+		config_error(errors, schema_said_at(origins, "ring_size"),
 		    "ring_size (%" PRIu64 ") must be a power of two from 64KB", s->ring_size);
 }

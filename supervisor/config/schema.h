@@ -13,15 +13,28 @@ struct schema_origin {
 
 struct schema_origins { struct schema_origin of[SETTINGS_COUNT]; };	/* by settings.def's order */
 
+struct tenants;
+
 /*
- * Apply what the tree says to s. What is wrong is in errors. 0 or -ENOMEM.
+ * Apply what the tree says to s, and to tenants what is in blocks. What is wrong is in errors.
+ * 0, -ENOMEM, -errno of the source of tenants.
  *
  * A free port, -1 in the file, is 0 in `port` and `http_port`, and ":0" in an
  * item of `listen`: that is what bind(2) makes of it. 0 in the file is the
  * default, as for every setting that cannot be 0.
  */
-int schema_apply(struct settings *s, struct schema_origins *origins,
+int schema_apply(struct settings *s, struct schema_origins *origins, struct tenants *tenants,
     const struct config_value *map, struct config_errors *errors);
+
+/* A duration that a block says, at `at`. 0, -ERANGE, -ENOMEM. */
+int schema_set_duration(struct settings *s, struct schema_origins *origins, const char *name,
+    double seconds, struct config_position at);
+
+/* Where a setting was said; the zero position: nowhere. */
+struct config_position schema_said_at(const struct schema_origins *origins, const char *name);
+
+/* A value that says "do without it": false, 0, "", "disabled". */
+bool schema_value_is_off(const struct config_value *v);
 
 /*
  * Let the command line's settings, a sealed document (kept open), win over

@@ -54,11 +54,14 @@ struct config_source {
 	 * Who answers; NULL: there is nothing. 0, or -errno, which ends it all.
 	 * include: path as written in the file `parent`, 0 for the first one.
 	 * environment: value->data NULL, there is no such variable.
+	 * identity: number of a user or group of the host; NO_PEER: there is none.
 	 */
 	int	(*include)(struct config_source *from, uint64_t parent, struct bytes path,
 		    struct config_files *files);
 	int	(*environment)(struct config_source *from, struct bytes name,
 		    struct config_text *value);
+	int	(*identity)(struct config_source *from, bool group, struct bytes name,
+		    uint64_t *number);
 	void	*owner;
 };
 #endif

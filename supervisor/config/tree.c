@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,9 +7,8 @@
 #include "common/log.h"
 #include "supervisor/config/tree.h"
 
-/* Room for one more of `size` bytes in *items; 0 or -ENOMEM. */
-static int
-room_for_one(void **items, size_t count, size_t *room, size_t size)
+int
+config_room(void **items, size_t count, size_t *room, size_t size)
 {
 	size_t	 more = *room == 0 ? 4 : *room * 2;
 	void	*grown;
@@ -29,7 +29,7 @@ config_list_add(struct config_value *list)
 	void			*items = list->list.items;
 	struct config_value	*v;
 
-	if (room_for_one(&items, list->list.count, &list->list.room, sizeof(*v)) != 0)
+	if (config_room(&items, list->list.count, &list->list.room, sizeof(*v)) != 0)
 		return NULL;
 	list->list.items = items;
 	v = &list->list.items[list->list.count++];
@@ -43,7 +43,7 @@ config_map_add(struct config_value *map)
 	void			*entries = map->map.entries;
 	struct config_entry	*e;
 
-	if (room_for_one(&entries, map->map.count, &map->map.room, sizeof(*e)) != 0)
+	if (config_room(&entries, map->map.count, &map->map.room, sizeof(*e)) != 0)
 		return NULL;
 	map->map.entries = entries;
 	e = &map->map.entries[map->map.count++];
@@ -189,6 +189,29 @@ config_value_free(struct config_value *v)
 }
 
 const char *
+config_found(const struct config_value *v, char out[CONFIG_QUOTED])
+{
+	switch (v->kind) {
+	case CONFIG_INTEGER:
+		snprintf(out, CONFIG_QUOTED, "%" PRId64, v->integer);
+		break;
+	case CONFIG_REAL:
+		snprintf(out, CONFIG_QUOTED, "%g", v->real);
+		break;
+	case CONFIG_BOOLEAN:
+		snprintf(out, CONFIG_QUOTED, "%s", v->boolean ? "true" : "false");
+		break;
+	case CONFIG_TEXT:
+		return config_quote(out, v->text);
+	case CONFIG_TIME:
+	case CONFIG_LIST:
+	case CONFIG_MAP:
+		return config_kind_name(v->kind);
+	}
+	return out;
+}
+
+const char *
 config_kind_name(enum config_kind kind)
 {
 	static const char *const names[] = {
@@ -228,7 +251,7 @@ config_errors_file(struct config_errors *e, struct bytes path, uint32_t *number)
 {
 	void	*paths = e->paths;
 
-	if (e->files == CONFIG_COMMAND_LINE - 1 || room_for_one(&paths, e->files, &e->room, sizeof(path)) != 0)
+	if (e->files == CONFIG_COMMAND_LINE - 1 || config_room(&paths, e->files, &e->room, sizeof(path)) != 0)
 		return -ENOMEM;
 	e->paths = paths;
 	e->paths[e->files++] = path;

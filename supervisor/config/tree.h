@@ -48,6 +48,9 @@ struct config_entry {
 #define CONFIG_LEVELS_MAX	100		/* of files that include each other */
 #define CONFIG_COPIES_MAX	(1u << 20)	/* values that variables stand for, all together */
 
+/* Room for one more of `size` bytes in *items, an array of *room. 0 or -ENOMEM. */
+int config_room(void **items, size_t count, size_t *room, size_t size);
+
 /* A new, zeroed place at the end of a list or map; NULL: no memory. */
 struct config_value *config_list_add(struct config_value *list);
 struct config_entry *config_map_add(struct config_value *map);
@@ -117,4 +120,7 @@ void config_errors_finish(struct config_errors *e);
 /* b in double quotes, with \xHH for what does not print, cut to fit. Returns out. */
 #define CONFIG_QUOTED	72
 const char *config_quote(char out[CONFIG_QUOTED], struct bytes b);
+
+/* "127.0.0.1" for a text, true, 5, "a list [...]": what was found, for messages. */
+const char *config_found(const struct config_value *v, char out[CONFIG_QUOTED]);
 #endif

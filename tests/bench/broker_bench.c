@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "broker/broker.h"
+#include "common/records.h"
 
 #define MILLION	1000000
 #define BULK	(1u << 20)
@@ -161,20 +162,27 @@ struct bench {
 	bool		 hint, remote;
 	size_t		 body;
 	unsigned	 n;
+	enum { FREE, ENTER, ENTER_POLICY, ENTER_MAPPED, ENTER_BOTH } enter;
 };
 
 static const struct bench benches[] = {
-	{ "hint",	"same subject as before",		"here",		0, true, false, 16, 20000000 },
-	{ "hit",	"random one of 200, cached",		NULL,		200, false, false, 16, 5000000 },
-	{ "hit10k",	"random one of 10000, cached",		NULL,		10000, false, false, 16, 5000000 },
-	{ "miss",	"random one of a million",		NULL,		MILLION, false, false, 16, 2000000 },
-	{ "nobody",	"no interest, hint",			"nobody",	0, true, false, 16, 20000000 },
-	{ "fan100",	"100 subscriptions (a message)",	"fan",		0, true, false, 16, 500000 },
-	{ "queue10",	"group of 10",				"queue",	0, true, false, 16, 5000000 },
-	{ "remote16",	"16 B to another, both sides",		"there",	0, true, true, 16, 5000000 },
-	{ "remote128",	"128 B",				"there",	0, true, true, 128, 5000000 },
-	{ "remote1k",	"1 KiB",				"there",	0, true, true, 1024, 2000000 },
-	{ "remote64k",	"64 KiB",				"there",	0, true, true, 65536, 50000 },
+	{ "hint",	"same subject as before",		"here",		0, true, false, 16, 20000000, FREE },
+	{ "hit",	"random one of 200, cached",		NULL,		200, false, false, 16, 5000000, FREE },
+	{ "hit10k",	"random one of 10000, cached",		NULL,		10000, false, false, 16, 5000000, FREE },
+	{ "miss",	"random one of a million",		NULL,		MILLION, false, false, 16, 2000000, FREE },
+	{ "nobody",	"no interest, hint",			"nobody",	0, true, false, 16, 20000000, FREE },
+	{ "fan100",	"100 subscriptions (a message)",	"fan",		0, true, false, 16, 500000, FREE },
+	{ "queue10",	"group of 10",				"queue",	0, true, false, 16, 5000000, FREE },
+	{ "enter",	"no mapping, no permission",		"here",		0, true, false, 16, 20000000, ENTER },
+	{ "policy",	"1000 permissions",			"here",		0, true, false, 16, 20000000, ENTER_POLICY },
+	{ "policy10k",	"the same, random one of 10000",	NULL,		10000, false, false, 16, 5000000, ENTER_POLICY },
+	{ "mapped",	"1000 mappings",			"mapped",	0, true, false, 16, 20000000, ENTER_MAPPED },
+	{ "mapped200",	"the same, random one of 200",		NULL,		200, false, false, 16, 5000000, ENTER_MAPPED },
+	{ "both",	"mapped, and permitted",		"mapped",	0, true, false, 16, 20000000, ENTER_BOTH },
+	{ "remote16",	"16 B to another, both sides",		"there",	0, true, true, 16, 5000000, FREE },
+	{ "remote128",	"128 B",				"there",	0, true, true, 128, 5000000, FREE },
+	{ "remote1k",	"1 KiB",				"there",	0, true, true, 1024, 2000000, FREE },
+	{ "remote64k",	"64 KiB",				"there",	0, true, true, 65536, 50000, FREE },
 };
 
 static void
@@ -187,21 +195,94 @@ drain(void)
 	(void)broker_drain(here.b, 1 << 20);
 }
 
+/* ---- permissions and mappings */
+
+static struct policy	*policy;
+static struct accounts	*accounts;
+
+static void
+record_add(msgpack_sbuffer *out, const struct msg *record)
+{
+	must(records_add(out, record), "record");
+}
+
+/* A thousand patterns; the last two allow what is published. */
+static void
+policy_prepare(void)
+{
+	struct msg	 m = { .type = MSG_permission_set, .u.permission_set = { .number = 1, .publish = 1 } };
+	struct policies	*all;
+	msgpack_sbuffer	 out;
+	const char	*why;
+	char		 text[32];
+	unsigned	 i;
+
+	msgpack_sbuffer_init(&out);
+	record_add(&out, &m);
+	for (i = 0; i < 1000; i++) {
+		snprintf(text, sizeof(text), i == 999 ? "subs.>" : i == 998 ? "here" : "other.%u.*", i);
+		m = (struct msg){ .type = MSG_permission, .u.permission = { .kind = PUBLISH_ALLOW,
+		    .subject = bytes_of(text), .queue = BYTES("") } };
+		record_add(&out, &m);
+	}
+	must(policies_new(&all), "policies");
+	must(policy_get(all, (struct bytes){ out.data, out.size }, &policy, &why), "policy");
+	msgpack_sbuffer_destroy(&out);
+}
+
+static void
+accounts_prepare(void)
+{
+	static const uint64_t	limits[LIMITS];
+	struct msg		m = { .type = MSG_account, .u.account = { .number = ACCOUNT_GLOBAL,
+				    .name = BYTES("$G"), .limits = { .count = LIMITS, .own = limits } } };
+	msgpack_sbuffer		out;
+	const char		*why;
+	char			text[32];
+	unsigned		i;
+	int			fd;
+
+	msgpack_sbuffer_init(&out);
+	record_add(&out, &m);
+	for (i = 0; i < 1000; i++) {
+		snprintf(text, sizeof(text), i == 999 ? "mapped" : i == 998 ? "subs.*.of.*" : "other.%u.*", i);
+		m = (struct msg){ .type = MSG_mapping, .u.mapping = { .source = bytes_of(text),
+		    .destination = i == 998 ? BYTES("subs.$1.of.$2") : BYTES("here"), .weight = 100,
+		    .cluster = BYTES("") } };
+		record_add(&out, &m);
+	}
+	must(fd = records_seal(&out), "document");
+	must(accounts_read(&accounts, fd, ROLE_WORKER, "", &why), "accounts");
+	close(fd);
+	msgpack_sbuffer_destroy(&out);
+}
+
+static void
+enter(const struct bench *c, struct message *m, struct publish_hint *hint)
+{
+	struct policy *p = c->enter == ENTER_POLICY || c->enter == ENTER_BOTH ? policy : NULL;
+
+	if (broker_enter(here.b, m, p, NULL, hint, 0) != ENTERS)
+		errx(1, "%s: refused", c->name);
+}
+
 static double
 bench_run(const struct bench *c, unsigned n)
 {
 	static char		 body[65536];
-	struct publish_hint	 hint = { NULL };
+	struct publish_hint	 hint = { 0 };
 	struct message		 m = { .account = ACCOUNT_GLOBAL, .body = { body, c->body },
 	    .publisher = 1, .echo = true };
 	uint64_t		 random = 88172645463325252;
 	char			 text[32];
-	double			 start = cpu_now();
+	double			 start;
 	unsigned		 i;
 
-	if (c->subject != NULL)
-		m.subject = bytes_of(c->subject);
+	must(broker_set_accounts(here.b, c->enter >= ENTER_MAPPED ? accounts : NULL), "accounts");
+	start = cpu_now();
 	for (i = 0; i < n; i++) {
+		if (c->subject != NULL)
+			m.subject = bytes_of(c->subject);
 		if (c->of != 0) {
 			random ^= random << 13;
 			random ^= random >> 7;
@@ -213,10 +294,12 @@ bench_run(const struct bench *c, unsigned n)
 			if (c->remote)
 				drain();
 		}
+		if (c->enter != FREE)
+			enter(c, &m, &hint);
 		while (broker_publish(here.b, &m, 7, &hint) == PUBLISH_BLOCKED)
 			drain();
 		if (!c->hint)
-			hint.entry = NULL;
+			hint = (struct publish_hint){ 0 };
 	}
 	drain();
 	return (cpu_now() - start) / n;
@@ -243,6 +326,18 @@ prepare(bool million)
 	}
 }
 
+/* Is it the name of a case whose subjects are random ones? */
+static bool
+picks_subjects(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(benches) / sizeof(benches[0]); i++)
+		if (strcmp(name, benches[i].name) == 0)
+			return benches[i].of != 0;
+	return false;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -257,7 +352,9 @@ main(int argc, char **argv)
 	side_open(&here, 0);
 	side_open(&there, 1);
 	sides_join();
-	prepare(argc < 2 || strncmp(argv[1], "hit", 3) == 0 || strcmp(argv[1], "miss") == 0);
+	prepare(argc < 2 || picks_subjects(argv[1]));
+	policy_prepare();
+	accounts_prepare();
 	for (i = 0; i < sizeof(benches) / sizeof(benches[0]); i++) {
 		if (argc > 1 && strcmp(argv[1], benches[i].name) != 0)
 			continue;

@@ -128,6 +128,42 @@ def slow(start, workers):
             return beside["pub_per_s"] / alone
 
 
+PERMITTED = """
+accounts {
+  LOAD {
+    users = [ { user: load, password: load, permissions {
+      publish { allow: ["load", "load.>", "other.*", "_INBOX.>"], deny: ["other.secret"] }
+      subscribe { allow: ["load", "load.>", "other.*", "_INBOX.>"] }
+    } } ]
+  }
+  OTHER { users = [ { user: other, password: other } ], exports = [ { stream: "news.>" } ] }
+}
+"""
+PERMITTED_CASES = ("pub16", "ps16", "ps128", "fan10", "wild1000", "rr50")
+
+
+def permitted(case, config):
+    """One run with one worker, as a user of an account where config has some."""
+    arguments, figure = CASES[case][0], CASES[case][1]
+    who = " --subject load" + (" --user load --pass load" if config else "")
+    with tempfile.TemporaryDirectory() as folder:
+        with harness.Server(folder, config=config, workers=1) as server:
+            return load(server, arguments + who)[figure]
+
+
+def permissions():
+    """What accounts and permissions cost: the same figure with and without, in alternation."""
+    print("| case | without accounts | with accounts and permissions | ratio | at most |")
+    print("| --- | --- | --- | --- | --- |")
+    for case in PERMITTED_CASES:
+        without, with_ = [], []
+        for _ in range(2 * RUNS - 1):
+            without.append(permitted(case, ""))
+            with_.append(permitted(case, PERMITTED))
+        a, b = statistics.median(without), statistics.median(with_)
+        print(f"| {case} | {a:,.0f} | {b:,.0f} | {b / a:.3f} | 1.10 |", flush=True)
+
+
 def row(name, theirs, one, across, most_one, most_across):
     def ratio(value):
         return f"{value / theirs:.3f}" if theirs and value is not None else "-"
@@ -140,7 +176,10 @@ def row(name, theirs, one, across, most_one, most_across):
 
 
 def main():
-    wanted = sys.argv[2:] or list(CASES) + ["noisy", "slow", "idle"]
+    wanted = sys.argv[2:] or list(CASES) + ["noisy", "slow", "idle", "permissions"]
+    if "permissions" in wanted and len(wanted) == 1:
+        permissions()
+        return
     beside = servers()
     theirs_name = beside[0][0] if beside else "nats-server (not installed)"
     print(f"| case | {theirs_name} | one worker | ratio | at most | across | ratio | at most |")
@@ -154,7 +193,7 @@ def main():
                     kinds["theirs"].append(f(beside[0][1], 0))
                 kinds["one"].append(f({}, 1))
                 kinds["across"].append(f({}, 2))
-            elif case == "idle":
+            elif case in ("idle", "permissions"):
                 continue
             else:
                 if beside:
@@ -165,6 +204,9 @@ def main():
         limits = CASES[case][2:4] if case in CASES else (0.10, 0.10) if case == "noisy" else (None, None)
         if case == "idle":
             idle()
+        elif case == "permissions":
+            print()
+            permissions()
         else:
             row(case, median["theirs"], median["one"], median["across"], *limits)
 

@@ -1,5 +1,5 @@
 /*
- * index_match() and index_check() over a partition that a peer has scribbled
+ * index_match(), index_view_interest() and index_check() over a partition that a peer has scribbled
  * on. It begins as a small honest one; the input is a list of writes,
  *
  *   1 byte what, 2 bytes where, 1 byte how, 8 bytes value
@@ -93,6 +93,7 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct index_view view;
+	static struct index_interest in;
 	struct index_match m;
 	const char *what;
 	unsigned i, k;
@@ -118,6 +119,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				if ((size_t)m.queue[k].at + m.queue[k].len > sizeof(m.names))
 					abort();
 		}
+	for (i = 0; i < (top - INDEX_ARENA) / INDEX_UNIT; i++)
+		if (index_view_interest(&view, INDEX_FIRST + i, &in) == 0 &&
+		    (in.subject.len > INDEX_INTEREST_TEXT || in.queue.len > INDEX_INTEREST_TEXT))
+			abort();
 	if ((uint32_t)((struct index_head *)seg.base)->shape < CHECKED &&
 	    index_check(&seg, &what) != 0 && what == NULL)
 		abort();

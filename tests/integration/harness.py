@@ -212,9 +212,14 @@ class Server:
 class Client:
     """A raw connection: what is sent and received is bytes."""
 
-    def __init__(self, port, host="127.0.0.1", connect=True, options=None, timeout=LIMIT):
-        self.sock = socket.create_connection((host, port), timeout=timeout)
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def __init__(self, port, host="127.0.0.1", connect=True, options=None, timeout=LIMIT, path=None):
+        if path is None:
+            self.sock = socket.create_connection((host, port), timeout=timeout)
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        else:
+            self.sock = socket.socket(socket.AF_UNIX)
+            self.sock.settimeout(timeout)
+            self.sock.connect(str(path))
         self.buffer = b""
         self.info = None
         line = self.line()

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Write golden/wire.json: what the real server answers to wire_cases.py.
+"""Write golden/wire.json and golden/auth.json: what the real server answers to
+wire_cases.py and auth_cases.py.
 
-    python3 tests/integration/record.py /path/to/nats-server
+    python3 tests/integration/record.py /path/to/nats-server [wire] [auth]
 
 Run it when a case is added, with the server of the level that we implement."""
 import json
@@ -13,8 +14,9 @@ import sys
 import tempfile
 import time
 
+import auth_cases
 import harness
-from wire_cases import CASES
+import wire_cases
 
 QUIET = 0.3     # seconds without a byte after which an answer is taken as whole
 
@@ -57,17 +59,24 @@ def ask(port, chunks):
     return {"closed": closed, "answer": neutral(got.decode("latin1"))}
 
 
-def main():
-    exe, result = sys.argv[1], {}
-    version = subprocess.run([exe, "-v"], capture_output=True, text=True).stdout.strip()
-    for config, cases in CASES.items():
+def record(exe, version, cases_of, name):
+    result = {}
+    for config, cases in cases_of.items():
         with tempfile.TemporaryDirectory() as folder:
             with harness.Server(folder, config=config, exe=exe) as server:
-                result[config] = {name: ask(server.port, chunks) for name, chunks in cases.items()}
-    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "golden", "wire.json")
+                result[config] = {case: ask(server.port, chunks) for case, chunks in cases.items()}
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "golden", name)
     with open(path, "w") as f:
         json.dump({"server": version, "answers": result}, f, indent=1, sort_keys=True)
         f.write("\n")
+
+
+def main():
+    exe, names = sys.argv[1], sys.argv[2:]
+    version = subprocess.run([exe, "-v"], capture_output=True, text=True).stdout.strip()
+    for name, cases in (("wire", wire_cases.CASES), ("auth", auth_cases.CASES)):
+        if not names or name in names:
+            record(exe, version, cases, f"{name}.json")
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def test_a_bad_value_is_named_and_ends_with_1():
 
 @pytest.mark.parametrize("text,where", [
     ("port: many\n", ":1:"), ("\n\nprot: 4222\n", "port"), ("max_payload: {\n", ":1:"),
-    ("a: b\nport: [\n", ":1:"), ("authorization { user: a }\n", "authorization")])
+    ("a: b\nport: [\n", ":1:"), ("authorization { usr: a }\n", "usr")])
 def test_errors_of_the_configuration_say_where(tmp_path, text, where):
     path = tmp_path / "bad.conf"
     path.write_text(text)

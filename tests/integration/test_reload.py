@@ -345,6 +345,21 @@ def free_port():
         return s.getsockname()[1]
 
 
+def slowed_down(s):
+    """After two failed logins, is the next one looked at later?"""
+    for password in ("wrong", "wrong", "secret"):
+        time.sleep(0.01)        # longer than the shortest auth_failure_window: not a wait for anything
+        began = time.monotonic()
+        with s.client(options={"user": "a", "pass": password}) as c:
+            c.send("PING\r\n")
+            c.line()
+    return time.monotonic() - began > 0.4
+
+
+# Who says nothing is let in.
+USERS = """authorization { users = [ {user: a, password: secret}, {user: b, password: secret} ] }
+no_auth_user: b
+"""
 PORT, PORT2 = free_port(), free_port()
 
 # key: value before, value after, what shows it[, what else the file says]
@@ -369,6 +384,10 @@ ROWS = {
     "ping_interval": ('"1h"', '"100ms"', lambda s: in_varz("ping_interval", 10**8)(s) and pinged_soon(s)),
     "ping_max": (1, 3, lambda s: stale_after(s, 3), 'ping_interval: "100ms"\n'),
     "auth_timeout": (2, 3, in_varz("auth_timeout", 3)),
+    "auth_failures": (1000, 1, slowed_down, USERS + 'auth_failure_delay: "500ms"\n'),
+    "auth_failure_delay": (0, '"500ms"', slowed_down, USERS + "auth_failures: 1\n"),
+    "auth_failure_window": ('"10s"', '"1ms"', lambda s: not slowed_down(s),
+                            USERS + 'auth_failures: 1\nauth_failure_delay: "500ms"\n'),
     "no_header_support": ("false", "true", in_info("headers", False)),
     "write_timeout": ("close", "retry", slow_reader_survives, 'debug: true\nwrite_deadline: "300ms"\nmax_pending: 1GB\n'),
     "no_fast_producer_stall": ("false", "true", unread_survives, "debug: true\nmax_pending: 1MB\n"),
@@ -389,7 +408,7 @@ ROWS = {
     "logfile_max_num": (0, 3, keeps_two, "debug: true\nlogfile_size_limit: 20000\n"),
 }
 # Those that need more than a row; each has a test of its own below, named after it.
-APART = {"trace_verbose", "log_file", "syslog", "remote_syslog", "pid_file", "ports_file_dir"}
+APART = {"unix_socket_mode", "unix_socket_group", "trace_verbose", "log_file", "syslog", "remote_syslog", "pid_file", "ports_file_dir"}
 
 
 def settings_how(how):
@@ -424,6 +443,26 @@ def test_a_live_key(reloadable, key):
     if held and once is not ONCE and not key.startswith("ping"):
         held.send("PUB held 2\r\nhi\r\n")
         assert held.message()[4] == b"hi"
+
+
+def test_unix_socket_mode(reloadable, tmp_path):
+    listen = f'listen: ["127.0.0.1:-1", "unix:{tmp_path}/s"]\n'
+    server = reloadable(listen)
+    assert os.lstat(tmp_path / "s").st_mode & 0o777 == 0o600
+    server.reload(listen + 'unix_socket_mode: "0660"\n')
+    assert "Reloaded: unix_socket_mode = 0660" in server.log()
+    assert os.lstat(tmp_path / "s").st_mode & 0o777 == 0o660
+
+
+def test_unix_socket_group(reloadable, tmp_path):
+    listen = f'listen: ["127.0.0.1:-1", "unix:{tmp_path}/s"]\n'
+    group = 54321 if os.geteuid() == 0 else os.getegid()
+    server = reloadable(listen)
+    server.reload(listen + f'unix_socket_group: "{group}"\n')
+    assert f"Reloaded: unix_socket_group = {group}" in server.log()
+    assert os.lstat(tmp_path / "s").st_gid == group
+    server.reload(listen)
+    assert os.lstat(tmp_path / "s").st_gid == os.getegid()
 
 
 def test_trace_verbose(reloadable):
@@ -509,7 +548,7 @@ def test_ports_file_dir(reloadable, tmp_path):
 # ---- all or nothing
 
 FIXED = {"server_name": ("a", "b"), "workers": (3, 2), "sandbox": ('"off"', '"on"'), "uid_base": (64000, 65000),
-         "user": ('""', '"nobody"'), "group": ('""', '"nogroup"'), "ring_size": (0, 1 << 20)}
+         "user": ('""', '"nobody"'), "group": ('""', '"nogroup"'), "ring_size": (0, 1 << 20), "auth_threads": (0, 2), "system_account": ("A", "B")}
 
 
 def test_every_fixed_key_is_here():
@@ -521,14 +560,15 @@ def test_a_fixed_key_refuses_the_whole_reload(reloadable, key):
     before, now = FIXED[key]
     tail = "" if key != "workers" else None
     server = Reloadable.__new__(Reloadable)
-    server = reloadable("" if key == "workers" or before == '""' else f"{key}: {before}\n")
+    rest = "accounts { A {}, B {} }\n" if key == "system_account" else ""
+    server = reloadable("" if key == "workers" or before == '""' else rest + f"{key}: {before}\n")
     if tail is None:
         server.tail = server.tail.replace("workers: 3", "workers: 2")
         config = "max_payload: 77\n"
     else:
         if key == "sandbox":
             server.tail = server.tail.replace("sandbox: off\n", "")
-        config = f"max_payload: 77\n{key}: {now}\n" + ("user: nobody\n" if key == "group" else "")
+        config = rest + f"max_payload: 77\n{key}: {now}\n" + ("user: nobody\n" if key == "group" else "")
     errors = server.refused(config)
     shown = [str(v).strip('"') for v in (before, now)]
     assert f"config reload not supported for {key}: old={shown[0]}, new={shown[1]}" in errors
@@ -811,7 +851,8 @@ def test_shutdown_and_lame_duck_during_a_reload(reloadable):
 
 def test_larger_messages_pass_between_workers_in_the_middle_of_a_change(reloadable):
     """A worker that follows later must not take a message of a larger max_payload for a broken lane."""
-    small, large = "debug: true\nmax_payload: 1000\n", "debug: true\nmax_payload: 100000\n"
+    both = "debug: true\nmax_pending: 4000000000\nwrite_deadline: 5m\n"     # subs read at the end
+    small, large = both + "max_payload: 1000\n", both + "max_payload: 100000\n"
     server = reloadable(small)
     pub, *subs = server.clients_on_different_workers(3)
     for c in subs:

@@ -63,6 +63,8 @@ KEYS = {
     "port": ("-1", "-1", "70000", "found 70000, expected " + A_PORT),
     "listen": ('[127.0.0.1:-1, "[::1]:4333"]', '["127.0.0.1:-1", "[::1]:4333"]', "localhost",
                'found "localhost", expected ' + AN_ADDRESS),
+    "unix_socket_mode": ('"0660"', '"0660"', "0680", "found 680, expected a mode in octal, as \"0660\""),
+    "unix_socket_group": ("12345", '"12345"', "yes", "found true, expected " + A_TEXT),
     "http_host": ("127.0.0.1", '"127.0.0.1"', "5", "found 5, expected " + A_TEXT),
     "http": ("127.0.0.1:-1", None, '"8222"', 'found "8222", expected ' + AN_ADDRESS),
     "http_port": ("-1", "-1", '"8222"', 'found "8222", expected ' + A_PORT),
@@ -80,6 +82,11 @@ KEYS = {
     "ping_interval": ('"1m30s"', '"90s"', "1.5", "found 1.5, expected " + A_DURATION),
     "ping_max": ("7", "7", "-1", "found -1, expected a number from 0"),
     "auth_timeout": ("4s", '"4s"', "no", "found false, expected " + A_DURATION),
+    "system_account": ('"$SYS"', '"$SYS"', "5", "found 5, expected " + A_TEXT),
+    "auth_failures": ("5", "5", "-1", "found -1, expected a number from 0"),
+    "auth_failure_window": ("20s", '"20s"', '"0.1ms"', 'found "0.1ms", expected 0.001 to 86400 seconds'),
+    "auth_failure_delay": ("2s", '"2s"', "soon", 'found "soon", expected ' + A_DURATION),
+    "auth_threads": ("2", "2", "65", "found 65, expected 0 to 64"),
     "no_header_support": ("yes", "true", "1", "found 1, expected " + A_BOOLEAN),
     "write_timeout": ("retry", '"retry"', "Retry", 'found "Retry", expected default, close or retry'),
     "no_fast_producer_stall": ("true", "true", '"true"', 'found "true", expected ' + A_BOOLEAN),
@@ -163,9 +170,36 @@ def test_every_key_refuses_a_bad_value_and_says_where(tmp_path):
         assert text == f"bulkhead: {path}:{line}:{column}: {name}: {error}"
 
 
+# Keys that are no settings: what they take, in the file and as --print-config shows it, and what is said about 5.
+BLOCKS = {
+    "authorization": ("{ token: abc }", '{"token": "[REDACTED]"}', "found a whole number, expected a block {...} for authorization"),
+    "accounts": ("{ A {} }", '{"A": {}}', "found a whole number, expected a block {...} of accounts"),
+    "mappings": ("{ a: b }", '{"a": "b"}', "found a whole number, expected a block {...} of mappings"),
+    "no_auth_user": ("x", '"x"', '"no_auth_user": found 5, expected ' + A_TEXT),
+    "no_system_account": ("true", "true", '"no_system_account": found 5, expected ' + A_BOOLEAN),
+}
+BESIDE = {"no_auth_user": "authorization { users: [{user: x}] }\n"}     # what a block needs to be good
+
+
+def test_every_block_is_here_taken_shown_and_refused(tmp_path):
+    assert set(BLOCKS) == set(re.findall(r"^BLOCK\((\w+),", source("common/settings.def"), re.M))
+    path = tmp_path / "block.conf"
+    for name, (good, shown, error) in BLOCKS.items():
+        path.write_text(f"{name}: {good}\n{BESIDE.get(name, '')}")
+        assert printed("-c", str(path))[name] == (shown, f"{path}:1")
+        path.write_text(f"{name}: 5\n")
+        said = program("-t", "-c", str(path))
+        assert said.returncode == 1 and said.stderr == f"bulkhead: {path}:1:{len(name) + 3}: " + error + "\n"
+
+
 def test_aliases_are_the_same_setting(tmp_path):
     pairs = re.findall(r"^ALIAS\((\w+), (\w+)\)", source("common/settings.def"), re.M)
     assert pairs
+    for other, name in [pair for pair in pairs if pair[1] in BLOCKS]:
+        path = tmp_path / "b.conf"
+        path.write_text(f"{other.upper()} = {BLOCKS[name][0]}\n")
+        assert printed("-c", str(path))[name] == (BLOCKS[name][1], f"{path}:1"), other
+    pairs = [pair for pair in pairs if pair[1] not in BLOCKS]
     path = tmp_path / "c.conf"
     for other, name in pairs:
         path.write_text(f"{other.upper()} = {KEYS[name][0]}\n")
@@ -329,6 +363,10 @@ FLAGS = {
                     "flag needs an argument: -server_name"),
     "client_advertise": (["--client_advertise", "h:1"], {"client_advertise": '"h:1"'}, ["--client_advertise"],
                          "flag needs an argument: -client_advertise"),
+    "user": (["--user", "x"], {"authorization": '{user: "x"}'}, ["--user"], "flag needs an argument: -user"),
+    "pass": (["-user=x", "--pass", "y"], {"authorization": '{user: "x", pass: "[REDACTED]"}'}, ["--pass=" + "y" * 9000],
+             'invalid value "[REDACTED]" for flag -pass: out of range'),
+    "auth": (["--auth", "y"], {"authorization": '{token: "[REDACTED]"}'}, ["--auth"], "flag needs an argument: -auth"),
     "m": (["-m", "8222"], {"http_port": "8222"}, ["-m", "-2"], 'invalid value "-2" for flag -m: out of range'),
     "http_port": (["--http_port", "0"], {"http_port": "0"}, ["--http_port", ""],
                   'invalid value "" for flag -http_port: parse error'),
@@ -410,7 +448,7 @@ def test_a_flag_wins_over_the_file(tmp_path, name):
     path = tmp_path / "all.conf"
     path.write_text("".join(f"{key}: {good}\n" for key, (good, *_) in KEYS.items()))
     before, after = printed("-c", str(path)), printed("-c", str(path), *args)
-    changed = {key: after[key] for key in after if after[key] != before[key]}
+    changed = {key: after[key] for key in after if after[key] != before.get(key)}
     if "host" in expected or "port" in expected:
         assert changed.pop("listen") == ("[]", "default")
     assert changed == {key: (value, "command line") for key, value in expected.items()}

@@ -71,25 +71,21 @@ program_exec(const char *path, int fd)
 	_exit(127);
 }
 
-/* Start the program of this role; `receive` gets what it says, also `ready`. */
+/* Start the program of this role; `receive` gets what it says, also `ready`. accounts: kept open. */
 static inline void
-program_start(struct program *p, struct ev_loop *loop, enum role role,
-    const struct settings *settings, channel_receive *receive)
+program_start_with(struct program *p, struct ev_loop *loop, enum role role,
+    const struct settings *settings, int accounts, channel_receive *receive)
 {
 	struct msg	start = { .type = MSG_start, .u.start = { .incarnation = 1,
 			    .uid = PROGRAM_UID, .gid = PROGRAM_UID, .sandbox = SANDBOX_ON } };
 	char		path[PATH_MAX];
-	int		ends[2], logs[2], document, accounts;
-	msgpack_sbuffer	nothing;
+	int		ends[2], logs[2], document;
 
 	program_path(path, role_name(role));
 	ck_assert_int_eq(channel_pair(ends), 0);
 	ck_assert_int_eq(channel_pair(logs), 0);
 	document = settings_write(settings, role);
 	ck_assert_int_ge(document, 0);
-	msgpack_sbuffer_init(&nothing);
-	accounts = records_seal(&nothing);
-	ck_assert_int_ge(accounts, 0);
 	*p = (struct program){ .pid = fork(), .log = logs[0] };
 	ck_assert_int_ge(p->pid, 0);
 	if (p->pid == 0)
@@ -98,10 +94,24 @@ program_start(struct program *p, struct ev_loop *loop, enum role role,
 	channel_open(&p->channel, loop, ends[0], ROLE_SUPERVISOR, role, receive, program_broken, p);
 	ck_assert_int_eq(channel_send(&p->channel, &start, (int[]){ document, logs[1], accounts }), 0);
 	close(document);
-	close(accounts);
 	close(logs[1]);
 	ck_assert_int_eq(channel_await(&p->channel, MSG_ready, PROGRAM_WAIT), 0);
 	p->channel.state = MSG_READY;
+}
+
+/* The same without accounts. */
+static inline void
+program_start(struct program *p, struct ev_loop *loop, enum role role,
+    const struct settings *settings, channel_receive *receive)
+{
+	msgpack_sbuffer	nothing;
+	int		accounts;
+
+	msgpack_sbuffer_init(&nothing);
+	accounts = records_seal(&nothing);
+	ck_assert_int_ge(accounts, 0);
+	program_start_with(p, loop, role, settings, accounts, receive);
+	close(accounts);
 }
 
 /* Let it end by itself, and see it end well and in time. */

@@ -377,7 +377,7 @@ static const struct {
 	{ "unknown type", RING_BULK, 99, M(0, 1, 0, 0), "axyz", 4, "unknown record" },
 	{ "type 0", RING_BULK, 0, M(0, 1, 0, 0), "axyz", 4, "unknown record" },
 	{ "none in bulk", RING_BULK, WIRE_NONE, { 0 }, "\1\0\0\0", 4, "unknown record" },
-	{ "unknown flag", RING_BULK, WIRE_MESSAGE, M(16, 1, 0, 0), "axyz", 4, "flags" },
+	{ "unknown flag", RING_BULK, WIRE_MESSAGE, M(32, 1, 0, 0), "axyz", 4, "flags" },
 	{ "subject beyond", RING_BULK, WIRE_MESSAGE, M(0, 5, 0, 0), "axyz", 4, "beyond" },
 	{ "subject far beyond", RING_BULK, WIRE_MESSAGE, M(0, 65535, 65535, 0), "axyz", 4, "beyond" },
 	{ "reply beyond", RING_BULK, WIRE_MESSAGE, M(0, 1, 4, 0), "axyz", 4, "beyond" },

@@ -349,7 +349,7 @@ sub(struct net *net, unsigned node, uint32_t connection, const char *subject, co
 static UNUSED enum published
 pub_message(struct net *net, unsigned node, const struct message *m, uint64_t cid)
 {
-	struct publish_hint hint = { NULL };
+	struct publish_hint hint = { 0 };
 
 	broker_refresh(net->node[node].b);
 	return broker_publish(net->node[node].b, m, cid, &hint);

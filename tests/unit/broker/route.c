@@ -251,7 +251,7 @@ END_TEST
 
 START_TEST(a_kept_hint_outlives_its_entry)
 {
-	struct publish_hint	hint = { NULL };
+	struct publish_hint	hint = { 0 };
 	struct message		m = { .account = ACCOUNT_GLOBAL, .subject = BYTES("keep"), .body = BYTES("x"),
 	    .publisher = 1 };
 	char			text[32];

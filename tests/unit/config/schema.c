@@ -14,15 +14,18 @@
 
 static struct configuration	c;
 static bool			parsed;	/* the text was good, whatever must hold between settings */
+static char			*text_of_c;
 
 static void
 configure(const char *config)
 {
 	char	*text = strdup(config);
 
+	free(text_of_c);
+	text_of_c = text;
+
 	ck_assert_int_eq(configuration_init(&c, BYTES("f")), 0);
 	ck_assert_int_eq(configuration_parse(&c, text, strlen(text)), 0);
-	free(text);
 	parsed = c.errors.count == 0;
 	if (parsed)
 		schema_check(&c.settings, &c.origins, &c.errors);
@@ -132,6 +135,24 @@ START_TEST(several_listeners)
 }
 END_TEST
 
+/* Paths among them: host and port are those of the first that has one, or what they are without. */
+START_TEST(unix_listeners)
+{
+	configure_well("listen: [\"unix:/run/a.sock\", 127.0.0.1:5000]\nunix_socket_mode: 0660");
+	ck_assert_uint_eq(c.settings.listen.count, 2);
+	ck_assert_str_eq(c.settings.listen.items[0], "unix:/run/a.sock");
+	ck_assert_str_eq(c.settings.listen.items[1], "127.0.0.1:5000");
+	ck_assert_uint_eq(c.settings.port, 5000);
+	ck_assert_str_eq(c.settings.unix_socket_mode, "0660");
+	configuration_free(&c);
+	configure_well("listen: unix:/run/a.sock\nunix_socket_mode: \"600\"");
+	ck_assert_uint_eq(c.settings.listen.count, 1);
+	ck_assert(!c.settings.has_port);
+	ck_assert_str_eq(c.settings.unix_socket_mode, "600");
+	configuration_free(&c);
+}
+END_TEST
+
 static const struct { const char *config, *said; } wrong[] = {
 	{ "foo: 1\nport: x\nhots: 2\n",		/* all of them */
 	  "f:1:1: unknown field \"foo\"\n"
@@ -161,7 +182,11 @@ static const struct { const char *config, *said; } wrong[] = {
 	{ "http: \"8222\"", "f:1:7: http: found \"8222\", expected \"host:port\", \"[address]:port\" or a port up to 65535 (-1: any free one)" },
 	{ "sandbox: maybe", "f:1:10: sandbox: found \"maybe\", expected on, required or off" },
 	{ "ring_size: 100000", "f:1:1: ring_size (100000) must be a power of two from 64KB" },
-	{ "authorization { user: a, password: s3cret }", "f:1:1: authorization: this version does not have authorization yet" },
+	{ "cluster { authorization { user: a, password: s3cret } }", "f:1:1: cluster: this version does not have clusters yet" },
+	{ "authorization { user: a, password: [s3cret] }",
+	  "f:1:36: password: found a list [...], expected text of at most 8192 bytes; put it in quotes" },
+	{ "listen: [5000, \"unix:relative\"]", "f:1:16: listen: found \"unix:relative\", expected \"unix:/path\" with a path of at most 107 bytes" },
+	{ "unix_socket_mode: 999", "f:1:19: unix_socket_mode: found 999, expected a mode in octal, as \"0660\"" },
 	{ "jetstream: true", "f:1:1: jetstream: this version does not have JetStream yet" },
 	{ "TLS { cert: [], x: { y: 1 } }", "f:1:1: tls: this version does not have TLS yet" },
 	{ "autorization: 1", "f:1:1: unknown field \"autorization\", did you mean \"authorization\"?" },
@@ -294,7 +319,7 @@ END_TEST
 static void
 print(char *text, size_t size)
 {
-	int	fd = print_config(&c.settings, &c.origins, &c.errors);
+	int	fd = print_config(&c);
 	ssize_t	n;
 
 	ck_assert_int_ge(fd, 0);
@@ -460,6 +485,7 @@ main(void)
 	tcase_add_test(t, zero_and_minus_one);
 	tcase_add_loop_test(t, addresses_set_host_and_port, 0, COUNT(addresses));
 	tcase_add_test(t, several_listeners);
+	tcase_add_test(t, unix_listeners);
 	tcase_add_loop_test(t, errors_say_where_and_what, 0, COUNT(wrong));
 	tcase_add_test(t, no_key_of_the_real_server_is_unknown);
 	tcase_add_test(t, switched_off_features_are_accepted);

@@ -54,6 +54,42 @@ START_TEST(key_is_encoded_as_nkeys_does)
 }
 END_TEST
 
+START_TEST(key_is_decoded)
+{
+	struct bytes text = bytes_of(cases[_i].text);
+	uint8_t wanted[32], key[32] = { 9 }, before[32] = { 9 };
+
+	key_fill(wanted, cases[_i].key);
+	/* of another kind, or with something around it */
+	ck_assert_int_eq(nkey_decode(text, cases[_i].kind == NKEY_USER ? NKEY_ACCOUNT : NKEY_USER, key), -EBADMSG);
+	ck_assert_int_eq(nkey_decode((struct bytes){ text.data, 55 }, cases[_i].kind, key), -EBADMSG);
+	ck_assert_int_eq(nkey_decode((struct bytes){ text.data, 57 }, cases[_i].kind, key), -EBADMSG);
+	ck_assert_int_eq(nkey_decode(BYTES(""), cases[_i].kind, key), -EBADMSG);
+	ck_assert_mem_eq(key, before, 32);
+	ck_assert_int_eq(nkey_decode(text, cases[_i].kind, key), 0);
+	ck_assert_mem_eq(key, wanted, 32);
+}
+END_TEST
+
+START_TEST(each_changed_character_of_a_key_is_noticed)
+{
+	char text[NKEY_TEXT];
+	uint8_t key[32];
+	size_t i;
+	int c;
+
+	for (i = 0; i < NKEY_TEXT - 1; i++)
+		for (c = 0; c < 256; c++) {
+			strcpy(text, cases[_i].text);
+			if (text[i] == (char)c)
+				continue;
+			text[i] = (char)c;
+			if (nkey_decode((struct bytes){ text, sizeof(text) - 1 }, cases[_i].kind, key) != -EBADMSG)
+				ck_abort_msg("%s", text);
+		}
+}
+END_TEST
+
 START_TEST(seed_is_encoded_and_decoded_as_nkeys_does)
 {
 	enum nkey_kind kind = NKEY_CLUSTER;
@@ -126,6 +162,8 @@ main(void)
 	int failed;
 
 	tcase_add_loop_test(c, key_is_encoded_as_nkeys_does, 0, sizeof(cases) / sizeof(cases[0]));
+	tcase_add_loop_test(c, key_is_decoded, 0, sizeof(cases) / sizeof(cases[0]));
+	tcase_add_loop_test(c, each_changed_character_of_a_key_is_noticed, 0, sizeof(cases) / sizeof(cases[0]));
 	tcase_add_loop_test(c, seed_is_encoded_and_decoded_as_nkeys_does, 0, sizeof(seeds) / sizeof(seeds[0]));
 	tcase_add_loop_test(c, what_is_no_seed_is_refused, 0, sizeof(no_seeds) / sizeof(no_seeds[0]));
 	tcase_add_loop_test(c, each_changed_character_is_noticed, 0, sizeof(seeds) / sizeof(seeds[0]));

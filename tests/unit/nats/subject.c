@@ -157,6 +157,84 @@ START_TEST(random_subjects_agree_with_the_lists)
 }
 END_TEST
 
+static const struct { const char *a, *b; bool within, overlaps; } relations[] = {
+	{ "foo", "foo", true, true }, { "foo", "bar", false, false }, { "foo", "foo.bar", false, false },
+	{ "foo.*", "foo.*", true, true }, { "foo.*", "foo.>", true, true }, { "foo.>", "foo.*", false, true },
+	{ "foo.>", ">", true, true }, { ">", "foo.>", false, true }, { "*", ">", true, true }, { ">", "*", false, true },
+	{ "foo", "*", true, true }, { "*", "foo", false, true }, { "*.bar", "foo.*", false, true },
+	{ "foo.bar", "foo.>", true, true }, { "foo", "foo.>", false, false }, { "foo.>", "foo.bar.>", false, true },
+	{ "foo.*.>", "foo.>", true, true }, { "foo.>", "foo.*.>", false, true }, { "*.a", "b.*.c", false, false },
+	{ "foo*", "foo*", true, true }, { "foo*", "foox", false, false }, { "*foo", "*", true, true },
+};
+
+START_TEST(patterns_are_related)
+{
+	struct bytes a = bytes_of(relations[_i].a), b = bytes_of(relations[_i].b);
+
+	ck_assert_msg(subject_within(a, b) == relations[_i].within, "%s within %s", a.data, b.data);
+	ck_assert_msg(subject_overlaps(a, b) == relations[_i].overlaps, "%s overlaps %s", a.data, b.data);
+	ck_assert_int_eq(subject_overlaps(b, a), relations[_i].overlaps);
+}
+END_TEST
+
+static void
+random_pattern(char *out)
+{
+	unsigned n = 1 + (unsigned)random() % 4, i;
+
+	for (i = 0; i < n; i++) {
+		if (i > 0)
+			*out++ = '.';
+		*out++ = i == n - 1 && random() % 4 == 0 ? '>' : "ab*"[random() % 3];
+	}
+	*out = '\0';
+}
+
+/* All subjects of up to 5 tokens of a, b and one that no pattern names: who matches both, who only the first? */
+static void
+naive_relation(const char *a, const char *b, bool *within, bool *overlaps)
+{
+	unsigned tokens, number, i, n;
+	char text[16], *at;
+
+	*within = true;
+	*overlaps = false;
+	for (tokens = 1; tokens <= 5; tokens++)
+		for (number = 0; number < 243; number++) {
+			for (at = text, i = 0, n = number; i < tokens; i++, n /= 3) {
+				*at++ = "abc"[n % 3];
+				*at++ = '.';
+			}
+			at[-1] = '\0';
+			if (!naive_matches(a, text))
+				continue;
+			if (naive_matches(b, text))
+				*overlaps = true;
+			else
+				*within = false;
+		}
+}
+
+START_TEST(random_patterns_are_related_as_what_they_match)
+{
+	char a[16], b[16];
+	bool within, overlaps;
+	int round, found = 0;
+
+	srandom(7);
+	for (round = 0; round < 4000; round++) {
+		random_pattern(a);
+		random_pattern(b);
+		naive_relation(a, b, &within, &overlaps);
+		found += within + overlaps;
+		if (subject_within(bytes_of(a), bytes_of(b)) != within ||
+		    subject_overlaps(bytes_of(a), bytes_of(b)) != overlaps)
+			ck_abort_msg("%s and %s", a, b);
+	}
+	ck_assert_int_gt(found, 1000);
+}
+END_TEST
+
 /* The right column is what strconv.Quote() of Go 1.26 says. */
 static const struct { struct bytes text; const char *quoted; } quotes[] = {
 	{ { "foo", 3 }, "\"foo\"" },
@@ -224,6 +302,8 @@ main(void)
 	tcase_add_loop_test(c, subject_is_classed, 0, COUNT(cases));
 	tcase_add_loop_test(c, pattern_matches, 0, COUNT(pairs));
 	tcase_add_test(c, random_subjects_agree_with_the_lists);
+	tcase_add_loop_test(c, patterns_are_related, 0, COUNT(relations));
+	tcase_add_test(c, random_patterns_are_related_as_what_they_match);
 	tcase_add_loop_test(c, subject_is_quoted_as_go_does, 0, COUNT(quotes));
 	tcase_add_loop_test(c, quoting_is_cut_to_size, 0, COUNT(quotes));
 	suite_add_tcase(s, c);

@@ -871,6 +871,56 @@ START_TEST(what_is_expected)
 }
 END_TEST
 
+/* What a peer named is read back as it was subscribed to. */
+START_TEST(an_interest_is_read_back)
+{
+	static const struct { const char *subject, *queue; } all[] = {
+		{ "a", "" }, { "a.b.c", "" }, { "a.b.c", "g" }, { ">", "" }, { "*", "" }, { "*", "a group" },
+		{ "a.*.c", "" }, { "a.*.c.>", "q" }, { "some.longer.subject.with.*.tokens.>", "" },
+	};
+	static struct index_interest in;
+	uint32_t records[sizeof(all) / sizeof(all[0])];
+	size_t i;
+
+	for (i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		records[i] = add((uint32_t)i + 7, all[i].subject, all[i].queue);
+	for (i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		ck_assert_int_eq(index_view_interest(&view, records[i], &in), 0);
+		ck_assert_uint_eq(in.account, i + 7);
+		ck_assert(bytes_equal(in.subject, bytes_of(all[i].subject)));
+		ck_assert(bytes_equal(in.queue, bytes_of(all[i].queue)));
+	}
+	ck_assert_int_eq(index_view_interest(&view, 0, &in), -ENOENT);
+	ck_assert_int_eq(index_view_interest(&view, UINT32_MAX, &in), -ENOENT);
+}
+END_TEST
+
+/* A pattern that leads to itself, to what is none, out; a length that is not true. */
+START_TEST(an_interest_may_lie)
+{
+	static struct index_interest in;
+	uint32_t pattern = add(1, "a.*.b", ""), group = add(1, "s", "g"), literal = add(1, "t", "");
+	struct index_record *node = index_record_at(idx, pattern);
+	uint32_t above = index_load(&node->number), i;
+
+	index_store(&node->number, pattern);
+	ck_assert_int_eq(index_view_interest(&view, pattern, &in), -E2BIG);
+	index_store(&node->number, literal);
+	ck_assert_int_eq(index_view_interest(&view, pattern, &in), -ENOENT);
+	index_store(&node->number, UINT32_MAX);
+	ck_assert_int_eq(index_view_interest(&view, pattern, &in), -ENOENT);
+	index_store(&node->number, above);
+	index_store(&node->len, UINT16_MAX);
+	ck_assert_int_eq(index_view_interest(&view, pattern, &in), -E2BIG);
+	index_store(&index_record_at(idx, group)->len, UINT16_MAX);
+	ck_assert_int_eq(index_view_interest(&view, group, &in), -E2BIG);
+	index_store(&index_record_at(idx, literal)->len, UINT16_MAX);
+	ck_assert_int_eq(index_view_interest(&view, literal, &in), -E2BIG);
+	for (i = 0; i < 100000; i++)
+		(void)index_view_interest(&view, INDEX_FIRST + random_below(64), &in);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -901,6 +951,8 @@ main(void)
 	tcase_add_test(c, a_change_elsewhere_leaves_a_stamp_alone);
 	tcase_add_test(c, the_checker_finds_it);
 	tcase_add_test(c, what_is_expected);
+	tcase_add_test(c, an_interest_is_read_back);
+	tcase_add_test(c, an_interest_may_lie);
 	suite_add_tcase(s, c);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);

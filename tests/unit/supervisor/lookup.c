@@ -50,6 +50,26 @@ START_TEST(a_service_that_is_none_is_told_apart)
 }
 END_TEST
 
+static const struct { const char *name; bool group; int rc; uint32_t is; } identities[] = {
+	{ "root", false, 0, 0 }, { "root", true, 0, 0 },
+	{ "0", false, 0, 0 }, { "1234567", false, 0, 1234567 }, { "1234567", true, 0, 1234567 },
+	{ "4294967294", true, 0, 4294967294 },
+	{ "4294967295", true, -ENOENT, 7 }, { "99999999999", false, -ENOENT, 7 },
+	{ "-1", false, -ENOENT, 7 }, { "", true, -ENOENT, 7 }, { "0x10", false, -ENOENT, 7 },
+	{ "nobody has this name", false, -ENOENT, 7 }, { "nobody has this name", true, -ENOENT, 7 },
+};
+
+START_TEST(users_and_groups_have_numbers)
+{
+	uint32_t number = 7;
+
+	ck_assert_int_eq(lookup_identity(&number, identities[_i].name, identities[_i].group,
+	    LOOKUP_STARTING), identities[_i].rc);
+	ck_assert_uint_eq(number, identities[_i].is);
+	ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
+}
+END_TEST
+
 /* A network of our own, in which 127.0.0.1:53 is somebody who says nothing. False: not allowed to. */
 static bool
 silent_server_start(void)
@@ -105,6 +125,8 @@ main(void)
 	tcase_set_timeout(c, 60);
 	tcase_add_loop_test(c, what_is_known_here_is_found, 0, sizeof(known) / sizeof(known[0]));
 	tcase_add_test(c, a_service_that_is_none_is_told_apart);
+	tcase_add_loop_test(c, users_and_groups_have_numbers, 0,
+	    sizeof(identities) / sizeof(identities[0]));
 	tcase_add_test(c, a_silent_name_server_is_not_waited_for);
 	suite_add_tcase(s, c);
 	r = srunner_create(s);

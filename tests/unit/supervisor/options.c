@@ -168,6 +168,27 @@ START_TEST(usage_is_complete)
 }
 END_TEST
 
+/* What others can read of us while we run, CVE-2026-33247; the path of -c is needed later. */
+START_TEST(secrets_are_overwritten)
+{
+	char	args[][16] = { "bulkhead", "--pass", "s3cret", "-D", "-auth=s3cret", "--user", "name", "-c", "a.conf",
+		"--pass", "", "rest", "--pass", "rest" };
+	static const char *const after[] = { "bulkhead", "--pass", "******", "-D", "-auth=******", "--user", "name", "-c",
+		"a.conf", "--pass", "", "rest", "--pass", "rest" };
+	enum	{ COUNT = sizeof(args) / sizeof(args[0]) };
+	char	*argv[COUNT + 1] = { NULL };
+	int	 i;
+
+	for (i = 0; i < COUNT; i++)
+		argv[i] = args[i];
+	options_hide(argv);
+	for (i = 0; i < COUNT; i++)
+		ck_assert_str_eq(args[i], after[i]);
+	argv[2] = NULL;
+	options_hide(argv);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -180,6 +201,7 @@ main(void)
 	tcase_add_test(c, every_setting_that_a_flag_has);
 	tcase_add_loop_test(c, mistakes_are_named, 0, sizeof(wrong) / sizeof(wrong[0]));
 	tcase_add_test(c, usage_is_complete);
+	tcase_add_test(c, secrets_are_overwritten);
 	tcase_add_loop_test(c, what_is_to_be_done, 0, sizeof(actions) / sizeof(actions[0]));
 	suite_add_tcase(s, c);
 	r = srunner_create(s);

@@ -189,6 +189,48 @@ START_TEST(an_address_is_one_in_both_families)
 }
 END_TEST
 
+/* Of Unix sockets a user is counted, who is none of the addresses. */
+START_TEST(a_user_is_one_source)
+{
+	struct sockaddr_storage zero = peer_of("::"), low = peer_of("0.0.3.232");
+	struct addresses all;
+	struct address *a, *b, *c, *d, *e;
+
+	addresses_init(&all);
+	ck_assert_int_eq(address_enter_user(&all, 0, 1, &a), 0);
+	ck_assert_int_eq(address_enter_user(&all, 0, 1, &b), -EDQUOT);
+	ck_assert_int_eq(address_enter_user(&all, 1000, 2, &b), 0);
+	ck_assert_int_eq(address_enter_user(&all, 1000, 2, &c), 0);
+	ck_assert_int_eq(address_enter_user(&all, 1000, 2, &d), -EDQUOT);
+	ck_assert_int_eq(address_enter(&all, &zero, 1, &d), 0);
+	ck_assert_int_eq(address_enter(&all, &low, 1, &e), 0);
+	ck_assert_ptr_eq(b, c);
+	address_leave(&all, c);
+	ck_assert_int_eq(address_enter_user(&all, 1000, 2, &c), 0);
+	addresses_free(&all);
+}
+END_TEST
+
+START_TEST(who_is_told_to_leave_twice_leaves_once)
+{
+	struct connections c;
+	struct address *a;
+
+	connections_init(&c);
+	ck_assert_ptr_null(connections_get(&c, 1));
+	ck_assert_int_eq(connections_add(&c, 1, 3, NULL), 0);
+	ck_assert_uint_eq(connections_get(&c, 1)->worker, 3);
+	ck_assert_ptr_null(connections_get(&c, 2));
+	ck_assert_ptr_null(connections_get(&c, 0));
+	connections_leave(&c, 1);
+	connections_leave(&c, 1);
+	ck_assert_uint_eq(c.leaving, 1);
+	ck_assert(connections_remove(&c, 1, 3, &a));
+	ck_assert_uint_eq(c.leaving, 0);
+	connections_free(&c);
+}
+END_TEST
+
 /* One host has a /64 of IPv6 for itself, but one address of IPv4. */
 START_TEST(sources_are_what_a_host_cannot_change)
 {
@@ -341,6 +383,8 @@ main(void)
 	tcase_add_test(c, a_connection_costs_less_than_64_bytes);
 	tcase_add_test(c, an_address_is_one_in_both_families);
 	tcase_add_loop_test(c, sources_are_what_a_host_cannot_change, 0, 9);
+	tcase_add_test(c, a_user_is_one_source);
+	tcase_add_test(c, who_is_told_to_leave_twice_leaves_once);
 	tcase_add_test(c, the_least_loaded_in_turn);
 	tcase_add_test(c, a_worker_keeps_descriptors_for_itself);
 	tcase_add_test(c, the_dead_are_replaced_at_once_until_it_is_too_often);

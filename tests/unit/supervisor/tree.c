@@ -31,7 +31,10 @@
 
 #define WORKERS		3
 #define WATCHDOG	0.4
-#define LATE		777	/* log_burst that says so */
+/* What monitor and auth, who do not learn the name, are told by log_burst. */
+#define LATE		777
+#define LOSES_WORKERS	778
+#define NEVER_READY	779
 
 /* ======== the children */
 
@@ -42,6 +45,9 @@ static unsigned fake_peers;		/* that have joined */
 static unsigned fake_refusals;		/* of compactions */
 static bool fake_failed;		/* so did a compaction */
 static struct channel fake_other = { .fd = -1 };	/* between system and monitor */
+static struct channel fake_auth = { .fd = -1 };		/* of a worker */
+static struct channel fake_askers[WORKERS];		/* of auth */
+static struct directory *fake_directory;		/* of system */
 static ev_timer fake_later;
 
 static bool
@@ -78,6 +84,28 @@ config_read(struct settings *s, int fd)
 		setting_set_integer(s, setting_find(BYTES("max_payload")), strtoull(text, NULL, 10));
 }
 
+/* A max_payload of 70xx has auth, and accounts as xx says. */
+static void
+config_accounts(struct settings *s)
+{
+	static const char *const names[] = { "A", "B", "C", "D" };
+	const struct setting *numbers = setting_find(BYTES("account_numbers"));
+	size_t want = s->max_payload == 7001 ? 2 : s->max_payload == 7002 ? 4 : 0, i;
+	char digest[32];
+
+	if (s->max_payload < 7000 || s->max_payload > 7099)
+		return;
+	setting_set_boolean(s, setting_find(BYTES("auth_asked")), true);
+	snprintf(digest, sizeof(digest), "%u", (unsigned)s->max_payload);
+	setting_set_text(s, setting_find(BYTES("accounts_digest")), bytes_of(digest));
+	for (i = s->account_numbers.count; i < want; i++)
+		setting_add_item(s, numbers, bytes_of(names[i]));
+	if (s->max_payload == 7002)
+		setting_add_item(s, setting_find(BYTES("accounts_gone")), BYTES("5"));
+	if (s->max_payload == 7003)		/* C has a number already, which it may not lose */
+		strcpy(s->account_numbers.items[2], "X");
+}
+
 /* What the config process would answer to the flags. */
 static int
 config_receive(struct channel *ch, const struct msg *m, const int *fds)
@@ -86,7 +114,7 @@ config_receive(struct channel *ch, const struct msg *m, const int *fds)
 	struct settings s;
 	enum role role;
 	const char *why;
-	int fd;
+	int fd[2];
 
 	settings_init(&s);
 	if (m->type != MSG_configure || settings_read(&s, fds[1], &why) != 0)
@@ -107,18 +135,23 @@ config_receive(struct channel *ch, const struct msg *m, const int *fds)
 		return 0;
 	}
 	setting_set_integer(&s, setting_find(BYTES("workers")), s.max_payload == 555 ? 9 : WORKERS);
-	if (strcmp(s.server_name, "monitor-ends-late") == 0)	/* which a monitor does not learn */
+	if (strcmp(s.server_name, "monitor-ends-late") == 0)
 		setting_set_integer(&s, setting_find(BYTES("log_burst")), LATE);
+	if (strcmp(s.server_name, "loses-workers") == 0)
+		setting_set_integer(&s, setting_find(BYTES("log_burst")), LOSES_WORKERS);
+	if (strcmp(s.server_name, "auth-never-ready") == 0)
+		setting_set_integer(&s, setting_find(BYTES("log_burst")), NEVER_READY);
 	if (s.max_payload == 444)
 		setting_set_boolean(&s, setting_find(BYTES("http")), false);
 	setting_set_duration(&s, setting_find(BYTES("watchdog")), WATCHDOG);
-	fd = settings_write(&s, ROLE_SUPERVISOR);
+	config_accounts(&s);
+	fd[0] = fd[1] = settings_write(&s, ROLE_SUPERVISOR);
 	for (role = 0; role < ROLES; role++) {
 		document.u.document.role = role;
 		if (role != ROLE_CONFIG)
-			channel_send(ch, &document, &fd);
+			channel_send(ch, &document, fd);
 	}
-	close(fd);
+	close(fd[0]);
 	SAY(configured, .digest = BYTES("sha256:0"));
 	return 0;
 }
@@ -169,7 +202,7 @@ worker_segments(const struct msg *m, const int *fds)
 	h = tables_head(tables.base);
 	counter_add(&h->in_msgs, misbehaves("boaster") ? UINT64_MAX : 5);
 	SAY(sealed, .generation = misbehaves("wrong-generation") ? 7 : m->u.segments.generation);
-	log_info("segments of worker %u", fake.slot);
+	log_info("segments of %s %u", role_name(fake.role), fake.slot);
 	close(fds[0]);
 }
 
@@ -212,15 +245,15 @@ worker_joined(const struct msg *m, const int *fds)
 	if (misbehaves("complains"))
 		SAY(complaint, .peer = peer, .incarnation = incarnation, .hung = 0,
 		    .what = BYTES("impossible bytes"));
-	if (fake.slot == 0 && behaves("complains-always"))
+	if (fake.role == ROLE_WORKER && fake.slot == 0 && behaves("complains-always"))
 		SAY(complaint, .peer = peer, .incarnation = incarnation, .hung = 1,
 		    .what = BYTES("full"));
 	if (misbehaves("fails-to-compact-nothing"))
 		SAY(compaction_failed, .generation = 1);
-	if (fake_peers == WORKERS - 1 && (misbehaves("compacts") || misbehaves("compacts-badly") ||
+	if (fake_peers == WORKERS && (misbehaves("compacts") || misbehaves("compacts-badly") ||
 	    misbehaves("compacts-always") || misbehaves("compacts-twice")))
 		SAY(compact, .end_ = 0);
-	if (fake_peers == WORKERS - 1 && misbehaves("compacts-twice"))
+	if (fake_peers == WORKERS && misbehaves("compacts-twice"))
 		SAY(compact, .end_ = 0);
 }
 
@@ -264,9 +297,50 @@ worker_connection(const struct msg *m, const int *fds)
 }
 
 static int
+nothing_receive(struct channel *ch, const struct msg *m, const int *fds)
+{
+	return 0;
+}
+
+static void
+auth_lost(struct channel *ch, int error, const char *why)
+{
+	SAY(auth_lost, .end_ = 0);
+}
+
+static void
+worker_auth(const int *fds)
+{
+	channel_close(&fake_auth);
+	channel_open(&fake_auth, fake.loop, fds[0], ROLE_WORKER, ROLE_AUTH, nothing_receive, auth_lost,
+	    NULL);
+	log_info("worker %u has an auth", fake.slot);
+}
+
+static void
+worker_close(const struct msg_close_clients *m)
+{
+	uint64_t cid = msg_number(&m->cids, 0);
+
+	log_info("worker %u closes %llu for %llu", fake.slot, (unsigned long long)cid,
+	    (unsigned long long)m->reason);
+	SAY(closed, .cids = { .count = 1, .own = &cid });
+}
+
+static int
 worker_receive(struct channel *ch, const struct msg *m, const int *fds)
 {
 	switch (m->type) {
+	case MSG_auth_channel:
+		worker_auth(fds);
+		break;
+	case MSG_close_clients:
+		worker_close(&m->u.close_clients);
+		break;
+	case MSG_tell_lame_duck:
+		log_info("worker %u tells %llu", fake.slot,
+		    (unsigned long long)m->u.tell_lame_duck.cid);
+		break;
 	case MSG_segments:
 		worker_segments(m, fds);
 		break;
@@ -312,8 +386,76 @@ system_lost(struct channel *ch, int error, const char *why)
 }
 
 static void
-monitor_lost(struct channel *ch, int error, const char *why)
+nobody_lost(struct channel *ch, int error, const char *why)
 {
+}
+
+static int
+auth_receive(struct channel *ch, const struct msg *m, const int *fds)
+{
+	unsigned slot = (unsigned)m->u.worker_channel.slot;
+
+	log_info("auth has worker %u", slot);
+	if (fake.settings.log_burst == LOSES_WORKERS) {
+		close(fds[0]);
+		return 0;
+	}
+	channel_close(&fake_askers[slot]);
+	channel_open(&fake_askers[slot], fake.loop, fds[0], ROLE_AUTH, ROLE_WORKER, nothing_receive,
+	    nobody_lost, NULL);
+	return 0;
+}
+
+static void
+system_kicks(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	SAY(kick_lame_duck, .cid = 1);
+	SAY(kick, .cid = 1);
+	SAY(kick, .cid = UINT64_MAX);
+}
+
+static void
+system_directory(const int *fds)
+{
+	static struct segment seg;
+
+	segment_map_peer(&seg, fds[0], DIRECTORY_SIZE);
+	fake_directory = seg.base;
+	if (behaves("kicks")) {
+		ev_timer_init(&fake_later, system_kicks, 0.05, 0.05);
+		ev_timer_start(fake.loop, &fake_later);
+	}
+	if (behaves("asks-for-a-reload")) {
+		SAY(reload, .end_ = 0);
+		SAY(reload, .end_ = 0);
+	}
+	if (behaves("told-early") && fake.incarnation <= 3 + WORKERS)
+		SAY(left_word, .end_ = 0);
+}
+
+/* Who may serve which account, in the order of the numbers. */
+static void
+system_accounts(const char *when)
+{
+	char text[256];
+	unsigned i;
+	int n = 0;
+
+	for (i = ACCOUNT_GLOBAL; i < ACCOUNT_FIRST + 5; i++)
+		n += snprintf(text + n, sizeof(text) - (size_t)n, " %d", __builtin_popcountll(
+		    atomic_load(&fake_directory->participants[i])));
+	log_info("%s:%s", when, text);
+}
+
+static void
+system_leaving(const struct msg_leaving *m)
+{
+	if (behaves("silent"))
+		return;
+	usleep(20000);			/* the log reads one child's lines before another's */
+	log_info("system tells of %s", m->lame_duck ? "lame duck mode" : "the end");
+	usleep(20000);
+	SAY(left_word, .end_ = 0);
 }
 
 static int
@@ -321,6 +463,22 @@ other_receive(struct channel *ch, const struct msg *m, const int *fds)
 {
 	int i;
 
+	switch (m->type) {
+	case MSG_segments:
+	case MSG_lane:
+	case MSG_peer:
+	case MSG_partition:
+		return worker_receive(ch, m, fds);
+	case MSG_leaving:
+		system_leaving(&m->u.leaving);
+		return 0;
+	case MSG_reloaded:
+		log_info("reloaded: %.*s", (int)m->u.reloaded.error.len, m->u.reloaded.error.data);
+		system_accounts("after");
+		return 0;
+	default:
+		break;
+	}
 	if (m->type == MSG_http_connection) {
 		if (m->u.http_connection.cid == 1)
 			sleep(1);	/* connections pile up meanwhile */
@@ -328,10 +486,9 @@ other_receive(struct channel *ch, const struct msg *m, const int *fds)
 		return 0;
 	}
 	if (m->type == MSG_server) {
-		struct segment seg;
 		struct directory *d;
-		segment_map_peer(&seg, fds[0], DIRECTORY_SIZE);
-		d = seg.base;
+		system_directory(fds);
+		d = fake_directory;
 		/* what a new system process sees of those who were */
 		log_info("departed in_msgs=%llu replaced=%llu participants=%llx",
 		    (unsigned long long)atomic_load(&d->departed.in_msgs),
@@ -349,7 +506,7 @@ other_receive(struct channel *ch, const struct msg *m, const int *fds)
 	if (m->type == MSG_monitor_channel && !behaves("loses-monitor")) {
 		channel_close(&fake_other);
 		channel_open(&fake_other, fake.loop, fds[0], ROLE_SYSTEM, ROLE_MONITOR,
-		    other_receive, monitor_lost, NULL);
+		    other_receive, nobody_lost, NULL);
 		return 0;
 	}
 	for (i = 0; i < msg_descriptors(m->type); i++)
@@ -389,8 +546,24 @@ fake_apply(struct child *child, const struct settings *before)
 }
 
 static void
+system_apply(struct child *child, const struct settings *before)
+{
+	if (before->max_payload == child->settings.max_payload)
+		return;
+	system_accounts("meanwhile");
+	SAY(reload, .end_ = 0);		/* so that it learns when all have followed */
+}
+
+static void
 never_stop(struct child *child)
 {
+}
+
+static void
+worker_stop_telling(struct child *child)
+{
+	log_info("worker %u is to end", fake.slot);
+	ev_break(child->loop, EVBREAK_ALL);
 }
 
 static void
@@ -406,12 +579,12 @@ fake_main(enum role role)
 	static const struct sandbox_profile *const profiles[ROLES] = {
 		[ROLE_CONFIG] = &sandbox_config, [ROLE_LOG] = &sandbox_log,
 		[ROLE_WORKER] = &sandbox_worker, [ROLE_SYSTEM] = &sandbox_system,
-		[ROLE_MONITOR] = &sandbox_monitor,
+		[ROLE_MONITOR] = &sandbox_monitor, [ROLE_AUTH] = &sandbox_auth,
 	};
 	static channel_receive *const receive[ROLES] = {
 		[ROLE_CONFIG] = config_receive, [ROLE_LOG] = log_receive,
 		[ROLE_WORKER] = worker_receive, [ROLE_SYSTEM] = other_receive,
-		[ROLE_MONITOR] = other_receive,
+		[ROLE_MONITOR] = other_receive, [ROLE_AUTH] = auth_receive,
 	};
 	static ev_prepare prepare;
 
@@ -425,12 +598,19 @@ fake_main(enum role role)
 	}
 	if (role == ROLE_WORKER && behaves("never-ready"))
 		exit(7);
+	if (role == ROLE_WORKER && behaves("tells-its-end"))
+		fake.stop = worker_stop_telling;
 	if (role == ROLE_WORKER && behaves("never-ends"))
 		fake.stop = never_stop;
+	if (role == ROLE_AUTH && fake.settings.log_burst == NEVER_READY)
+		exit(7);
+	for (unsigned i = 0; i < WORKERS; i++)
+		fake_askers[i].fd = -1;
 	if (role == ROLE_MONITOR && fake.settings.log_burst == LATE && fake.incarnation <= 4 + WORKERS)
 		fake.stop = late_stop;
 	fake.check = role == ROLE_WORKER ? fake_check : NULL;
-	fake.apply = role == ROLE_WORKER ? fake_apply : NULL;
+	fake.apply = role == ROLE_WORKER ? fake_apply :
+	    role == ROLE_SYSTEM && behaves("looks-at-accounts") ? system_apply : NULL;
 	if (role == ROLE_WORKER)
 		log_info("worker %u starts with %u", fake.slot, (unsigned)fake.settings.max_payload);
 	if (role == ROLE_WORKER && behaves("late") && fake.incarnation > 3 + WORKERS)
@@ -1150,6 +1330,174 @@ START_TEST(monitoring_comes_back)
 }
 END_TEST
 
+/* ---- auth and accounts */
+
+/* Each worker has a channel to it, whichever of the two is new. */
+START_TEST(workers_meet_auth)
+{
+	config_write(7000);
+	server_serves("good");
+	err_await_more("has an auth", WORKERS);
+	kill(child_pid("auth 0"), SIGKILL);
+	err_await("auth 0 (process");
+	err_await_more("has an auth", 2 * WORKERS);
+	kill(child_pid("worker 1"), SIGKILL);
+	err_await_more("has an auth", 2 * WORKERS + 1);
+	err_await_more("auth has worker 1", 3);
+	nanosleep(&(struct timespec){ .tv_sec = 1 }, NULL);	/* longer than a pause */
+	ck_assert_int_le(err_count("has an auth"), 3 * WORKERS + 1);	/* `auth_lost` may have crossed */
+	server_stop();
+	ck_assert_int_eq(err_count("[ERR]"), 2);
+}
+END_TEST
+
+/* They meet again, but not in a loop. */
+START_TEST(workers_meet_an_auth_that_loses_them_after_a_pause)
+{
+	double begun;
+
+	config_write(7000);
+	server_serves("loses-workers");
+	err_await_more("has an auth", WORKERS);
+	begun = now();
+	err_await_more("has an auth", 4 * WORKERS);
+	ck_assert_double_gt(now() - begun, 1);
+	server_stop();
+	ck_assert_int_eq(err_count("[ERR]"), 0);
+}
+END_TEST
+
+/* It is there before a worker asks it, and until the last one does not any more. */
+START_TEST(auth_comes_and_goes_by_reload)
+{
+	const char *text;
+	int i;
+
+	config_write(1000);
+	server_serves("good");
+	for (i = 1; i <= 2; i++) {
+		reload(7000);
+		err_await_more("Reloaded server configuration", 2 * i - 1);
+		ck_assert_int_eq(err_count("started auth 0"), i);
+		err_await_more("has an auth", i * WORKERS);
+		reload(1000);
+		err_await_more("Reloaded server configuration", 2 * i);
+	}
+	text = err_text();
+	ck_assert(strstr(text, "worker 0 has an auth") <
+	    strstr(text, "worker 0 goes from 1000 to 7000"));
+	server_stop();
+	ck_assert_int_eq(err_count("[ERR]"), 0);
+	ck_assert_int_eq(err_count("Reloaded: accounts\n"), 4);
+	ck_assert_int_eq(err_count("Reloaded: auth"), 0);
+	ck_assert_int_eq(err_count("Reloaded: account_numbers"), 0);
+}
+END_TEST
+
+START_TEST(without_auth_there_is_no_reload_that_needs_it)
+{
+	config_write(1000);
+	server_serves("auth-never-ready");
+	reload(7000);
+	err_await("Failed to reload server configuration: auth did not come up");
+	reload(2000);
+	err_await("Reloaded server configuration");
+	all_have(2000);
+	server_stop();
+	ck_assert_int_eq(err_count("goes from 1000 to 7000"), 0);
+	ck_assert_int_eq(err_count("started auth 0"), 1);
+}
+END_TEST
+
+/* Numbers 1 to 3 are always served, others while the settings of before or of after have them. */
+START_TEST(accounts_are_served_while_they_are_there)
+{
+	config_write(1000);
+	server_serves("looks-at-accounts");
+	reload(7001);
+	err_await("after: 4 4 4 4 4 0 0 0");
+	ck_assert_int_eq(err_count("meanwhile: 4 4 4 4 4 0 0 0"), 1);
+	reload(7002);		/* C and D are new, B is gone */
+	err_await("after: 4 4 4 4 0 4 4 0");
+	ck_assert_int_eq(err_count("meanwhile: 4 4 4 4 4 4 4 0"), 1);
+	reload(7003);
+	err_await("configuration: the numbers of accounts do not continue those in force");
+	reload(7004);		/* B is there again, with its number */
+	err_await("after: 4 4 4 4 4 4 4 0");
+	kill(child_pid("worker 0"), SIGKILL);
+	err_await_more("segments of worker 0", 2);
+	server_stop();
+}
+END_TEST
+
+/* ---- what system asks for, and is told */
+
+START_TEST(system_has_its_reloads)
+{
+	config_write(1000);
+	server_serves("asks-for-a-reload");
+	err_await_more("reloaded: \n", 2);
+	config_write(666);
+	kill(child_pid("system 0"), SIGKILL);
+	err_await_more("reloaded: f:1:1: no", 2);	/* escaped: the lines are one in the log */
+	server_stop();
+}
+END_TEST
+
+START_TEST(system_kicks_one_client)
+{
+	unsigned slot, other;
+	unsigned long incarnation;
+	char line[64];
+
+	server_serves("kicks");
+	client_greeted(client(), &slot, &incarnation);
+	snprintf(line, sizeof(line), "worker %u closes 1 for 4\n", slot);
+	err_await(line);
+	snprintf(line, sizeof(line), "worker %u tells 1\n", slot);
+	err_await(line);
+	client_greeted(client(), &other, &incarnation);
+	server_stop();
+	ck_assert_int_eq(err_count("[ERR]"), 0);
+	ck_assert_int_eq(err_count(" closes 1 for"), err_count(" closes "));
+}
+END_TEST
+
+/* The system account hears of the end while there are workers to tell it. */
+START_TEST(system_tells_before_workers_go)
+{
+	const char *text;
+
+	server_serves("tells-its-end");
+	server_stop();
+	text = err_text();
+	ck_assert_int_eq(err_count("system tells of the end"), 1);
+	ck_assert_int_eq(err_count("is to end"), WORKERS);
+	ck_assert(strstr(text, "system tells of the end") < strstr(text, "is to end"));
+}
+END_TEST
+
+START_TEST(a_silent_system_is_not_waited_for)
+{
+	server_serves("silent");
+	server_stop();
+	server_serves("silent");
+	kill(child_pid("system 0"), SIGSTOP);
+	err_await("is stopped; it is replaced");
+	server_stop();
+}
+END_TEST
+
+START_TEST(system_says_nothing_unasked)
+{
+	server_start("told-early");
+	err_await("what it sent was refused: left_word");
+	err_await("Server is ready");
+	server_stop();
+	ck_assert_int_eq(err_count("[ERR]"), 1);
+}
+END_TEST
+
 START_TEST(the_end_comes_before_a_reload)
 {
 	double seconds;
@@ -1254,6 +1602,16 @@ tree_suite(void)
 	    sizeof(spoilers) / sizeof(spoilers[0]));
 	tcase_add_test(c, who_comes_late_follows);
 	tcase_add_test(c, monitoring_comes_back);
+	tcase_add_test(c, workers_meet_auth);
+	tcase_add_test(c, workers_meet_an_auth_that_loses_them_after_a_pause);
+	tcase_add_test(c, auth_comes_and_goes_by_reload);
+	tcase_add_test(c, without_auth_there_is_no_reload_that_needs_it);
+	tcase_add_test(c, accounts_are_served_while_they_are_there);
+	tcase_add_test(c, system_has_its_reloads);
+	tcase_add_test(c, system_kicks_one_client);
+	tcase_add_test(c, system_tells_before_workers_go);
+	tcase_add_test(c, a_silent_system_is_not_waited_for);
+	tcase_add_test(c, system_says_nothing_unasked);
 	tcase_add_test(c, the_end_comes_before_a_reload);
 	tcase_add_test(c, children_end_with_the_supervisor);
 	suite_add_tcase(s, c);

@@ -69,7 +69,7 @@ ask(const char *path, unsigned status)
 	struct report	 report;
 	json_t		*json;
 
-	report_make(&reporter, bytes_of(path), &report);
+	report_make(&reporter, bytes_of(path), BYTES(""), &report);
 	ck_assert_uint_eq(report.status, status);
 	ck_assert_uint_eq(report.len, strlen(report.body));
 	json = json_loads(report.body, JSON_REJECT_DUPLICATES, NULL);
@@ -277,6 +277,12 @@ static const struct { uint64_t microseconds; const char *text; } stamps[] = {
 	{ UINT64_MAX, "9999-12-31T23:59:59.551615Z" },
 };
 
+static const struct { uint64_t microseconds; const char *text; } durations[] = {
+	{ 0, "0\xc2\xb5s" }, { 693, "693\xc2\xb5s" }, { 1000, "1ms" }, { 1234, "1.234ms" },
+	{ 6922168, "6.922168s" }, { 90500000, "1m30.5s" }, { 3600000000, "1h0m0s" },
+	{ UINT64_MAX, "5124095576h1m49.551615s" },
+};
+
 START_TEST(times_are_gos)
 {
 	char	text[TIMES_TEXT];
@@ -286,6 +292,8 @@ START_TEST(times_are_gos)
 		ck_assert_str_eq(times_uptime(text, uptimes[i].seconds), uptimes[i].text);
 	for (i = 0; i < COUNT(stamps); i++)
 		ck_assert_str_eq(times_stamp(text, stamps[i].microseconds), stamps[i].text);
+	for (i = 0; i < COUNT(durations); i++)
+		ck_assert_str_eq(times_duration(text, durations[i].microseconds), durations[i].text);
 }
 END_TEST
 

@@ -6,7 +6,6 @@
 #include <time.h>
 #include "tests/unit/worker/rig.h"
 #include "worker/input.h"
-#include "worker/peers.h"
 #include "worker/slow.h"
 
 #define C	"CONNECT {\"verbose\":false,\"pedantic\":false,\"protocol\":1,\"name\":\"n\",\"lang\":\"c\",\"version\":\"1\"}\r\n"
@@ -653,7 +652,7 @@ START_TEST(compaction_moves_all_subscriptions)
 	ck_assert_int_eq(channel_send(&rig.supervisor, &m, NULL), 0);
 	churn(fd, live, 3000);
 	check_live(fd, live);
-	ck_assert_ptr_null(rig.w.old_partition.base);
+	ck_assert_ptr_null(rig.w.part.old_partition.base);
 	ck_assert_uint_eq(atomic_load(&client_record(client_of(1))->subscriptions), client_of(1)->subscriptions);
 	ck_assert_uint_eq(atomic_load(&client_record(client_of(1))->first), client_of(1)->first);
 	close(fd);
@@ -699,9 +698,9 @@ END_TEST
 static void
 pause_ends(void)
 {
-	ck_assert(ev_is_active(&rig.w.compact_pause));
-	ck_assert_double_gt(ev_timer_remaining(rig.child.loop, &rig.w.compact_pause), COMPACTION_PAUSE / 2);
-	ev_timer_stop(rig.child.loop, &rig.w.compact_pause);
+	ck_assert(ev_is_active(&rig.w.part.compact_pause));
+	ck_assert_double_gt(ev_timer_remaining(rig.child.loop, &rig.w.part.compact_pause), COMPACTION_PAUSE / 2);
+	ev_timer_stop(rig.child.loop, &rig.w.part.compact_pause);
 	turn_often();
 }
 
@@ -728,7 +727,7 @@ START_TEST(a_compaction_that_fails_is_asked_for_later)
 	rig_segments(&rig);
 	ck_assert_int_eq(channel_send(&rig.supervisor, &compacted, NULL), 0);
 	turn_often();
-	ck_assert(!rig.w.compacting && !ev_is_active(&rig.w.compact_pause));
+	ck_assert(!rig.w.part.compacting && !ev_is_active(&rig.w.part.compact_pause));
 	rig_say(&rig, fd, "PUB last 0\r\n\r\nPING\r\n");
 	ck_assert(rig_read(&rig, fd, "PONG\r\n", got, sizeof(got)));
 	ck_assert_str_eq(got, "MSG last 1 0\r\n\r\nPONG\r\n");

@@ -126,14 +126,14 @@ START_TEST(lanes_take_the_most_of_before_and_after)
 
 	rig.child.settings.max_payload = 1000;
 	rig_start(&rig);
-	ck_assert_uint_eq(rig.w.most_payload, 1000);
+	ck_assert_uint_eq(rig.w.part.max_payload, 1000);
 	next_init(&next, "max_payload", 5000);
 	ck_assert_ptr_null(worker_check(&rig.child, &next));
-	ck_assert_uint_eq(rig.w.most_payload, 5000);
+	ck_assert_uint_eq(rig.w.part.max_payload, 5000);
 	ck_assert_uint_eq(rig.child.settings.max_payload, 1000);
 	settings_free(&next);
 	change("max_payload", 500);
-	ck_assert_uint_eq(rig.w.most_payload, 5000);
+	ck_assert_uint_eq(rig.w.part.max_payload, 5000);
 }
 END_TEST
 

@@ -2,11 +2,13 @@
 #define TESTS_UNIT_WORKER_RIG_H
 /*
  * A whole worker in the test's own process, without its sandbox: the test
- * plays the supervisor at the other end of its channel, and its clients.
+ * plays the supervisor at the other end of its channel, its clients, and
+ * auth where it has one (rig_auth()).
  */
 #include <sys/socket.h>
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,8 +16,12 @@
 #include "common/child.h"
 #include "common/log.h"
 #include "common/loop.h"
+#include "common/records.h"
 #include "shm/directory.h"
 #include "worker/worker.h"
+
+#define RIG_ACCOUNTS	8	/* of each accounts document: 1, 2, 4 and on, named "A4" and on */
+#define RIG_HEARD	64	/* messages to auth that are kept */
 
 struct rig {
 	struct child	 child;
@@ -24,6 +30,14 @@ struct rig {
 	uint64_t	 cid, taken, generation;
 	unsigned	 closed, sealed, drained, compact, failed;
 	bool		 pings;			/* rig_read() shows the worker's PINGs */
+	struct channel	 auth;			/* our end, once rig_auth() was called */
+	unsigned	 auth_lost, nheard;
+	struct heard {				/* what auth was told */
+		enum msg_type	 type;
+		uint64_t	 cid, grant, nonce, peer_uid;
+		bool		 implicit;
+		char		 user[64], pass[64], nkey[64];
+	}		 heard[RIG_HEARD];
 };
 
 static int
@@ -52,6 +66,9 @@ rig_receive(struct channel *ch, const struct msg *m, const int *fds)
 	case MSG_compaction_failed:
 		r->failed++;
 		break;
+	case MSG_auth_lost:
+		r->auth_lost++;
+		break;
 	default:
 		break;
 	}
@@ -74,7 +91,8 @@ rig_directory(void)
 
 	assert(fd != -1 && segment_map_own(&s, fd, DIRECTORY_SIZE) == 0);
 	d = s.base;
-	d->participants[ACCOUNT_GLOBAL] = ~UINT64_C(0);
+	for (int i = 0; i <= RIG_ACCOUNTS + ACCOUNT_FIRST; i++)
+		d->participants[i] = ~UINT64_C(0);
 	segment_unmap(&s);
 	return copy;
 }
@@ -128,11 +146,53 @@ rig_segments(struct rig *r)
 	r->generation++;
 }
 
+/* An accounts document: $G, $SYS and `count` others, without limits. more: records of the last one. */
+static int
+rig_accounts(uint32_t count, const struct msg *more, unsigned nmore)
+{
+	uint64_t	 limits[LIMITS];
+	char		 name[16];
+	struct msg	 m = { .type = MSG_account,
+	    .u.account.limits = { .count = LIMITS, .own = limits } };
+	msgpack_sbuffer	 all;
+	int		 fd;
+
+	for (int i = 0; i < LIMITS; i++)
+		limits[i] = NO_LIMIT;
+	limits[LIMIT_MESSAGES_BURST] = limits[LIMIT_BYTES_BURST] = limits[LIMIT_OVER_RATE] = 0;
+	msgpack_sbuffer_init(&all);
+	for (uint32_t i = 1; i <= ACCOUNT_FIRST + count - 1; i++) {
+		if (i == ACCOUNT_SERVER)
+			continue;
+		snprintf(name, sizeof(name), i == 1 ? "$G" : i == 2 ? "$SYS" : "A%u", i);
+		m.u.account.number = i;
+		m.u.account.name = bytes_of(name);
+		assert(records_add(&all, &m) == 0);
+	}
+	for (unsigned i = 0; i < nmore; i++)
+		assert(records_add(&all, &more[i]) == 0);
+	fd = records_seal(&all);
+	msgpack_sbuffer_destroy(&all);
+	assert(fd >= 0);
+	return fd;
+}
+
+/* Another document in place of the one that the next worker_check() reads. */
+static inline void
+rig_next_accounts(struct rig *r, int fd)
+{
+	close(r->child.next_accounts);
+	r->child.next_accounts = fd;
+}
+
 /* Settings may be changed between rig_prepare() and rig_start(). */
 static void
 rig_prepare(struct rig *r)
 {
 	memset(r, 0, sizeof(*r));
+	r->auth.fd = -1;
+	r->child.accounts = rig_accounts(RIG_ACCOUNTS, NULL, 0);
+	r->child.next_accounts = rig_accounts(RIG_ACCOUNTS, NULL, 0);
 	assert(settings_init(&r->child.settings) == 0);
 	r->child.program = &r->w;
 	r->child.incarnation = 1;
@@ -161,8 +221,91 @@ rig_free(struct rig *r)
 	worker_free(&r->w);
 	channel_close(&r->child.supervisor);
 	channel_close(&r->supervisor);
+	channel_close(&r->auth);
+	close(r->child.accounts);
+	close(r->child.next_accounts);
 	settings_free(&r->child.settings);
 	ev_loop_destroy(r->child.loop);
+}
+
+/* ---- auth */
+
+static void
+rig_copy(char to[64], struct bytes from)
+{
+	snprintf(to, 64, "%.*s", (int)from.len, from.data);
+}
+
+static int
+rig_hear(struct channel *ch, const struct msg *m, const int *fds)
+{
+	struct rig	*r = ch->owner;
+	struct heard	*h = &r->heard[r->nheard % RIG_HEARD];
+
+	*h = (struct heard){ .type = m->type };
+	if (m->type == MSG_login) {
+		h->cid = m->u.login.cid;
+		h->nonce = m->u.login.nonce;
+		h->peer_uid = m->u.login.peer_uid;
+		h->implicit = m->u.login.implicit != 0;
+		rig_copy(h->user, m->u.login.user);
+		rig_copy(h->pass, m->u.login.pass);
+		rig_copy(h->nkey, m->u.login.nkey);
+	} else if (m->type == MSG_holds) {
+		h->cid = m->u.holds.cid;
+		h->grant = m->u.holds.grant;
+		rig_copy(h->user, m->u.holds.user);
+	} else if (m->type == MSG_gone)
+		h->cid = msg_number(&m->u.gone.cids, 0);
+	r->nheard++;
+	return 0;
+}
+
+static void
+rig_deaf(struct channel *ch, int error, const char *why)
+{
+}
+
+/* A channel to a new auth. */
+static inline void
+rig_auth(struct rig *r)
+{
+	struct msg	 m = { .type = MSG_auth_channel };
+	int		 fds[2];
+
+	channel_close(&r->auth);
+	assert(channel_pair(fds) == 0 && channel_send(&r->supervisor, &m, &fds[0]) == 0);
+	close(fds[0]);
+	channel_open(&r->auth, r->child.loop, fds[1], ROLE_AUTH, ROLE_WORKER, rig_hear, rig_deaf, r);
+	r->auth.state = MSG_READY;
+	r->nheard = 0;
+}
+
+/* The next message of this type that auth was told, from number *at on, which goes behind it. */
+static inline const struct heard *
+rig_heard(struct rig *r, enum msg_type type, unsigned *at)
+{
+	for (;;) {
+		for (; *at < r->nheard; (*at)++)
+			if (r->heard[*at % RIG_HEARD].type == type)
+				return &r->heard[(*at)++ % RIG_HEARD];
+		rig_wait(r);
+	}
+}
+
+/* Let cid in, as "u", under these records of permissions. */
+static inline void
+rig_admit(struct rig *r, uint64_t cid, uint64_t version, uint32_t account, struct bytes permissions)
+{
+	uint64_t	 limits[LIMITS];
+	struct msg	 m = { .type = MSG_admitted, .u.admitted = { .cid = cid, .version = version,
+	    .grant = 100 + cid, .account = account, .user = BYTES("u"), .permissions = permissions,
+	    .limits = { .count = LIMITS, .own = limits } } };
+
+	for (int i = 0; i < LIMITS; i++)
+		limits[i] = NO_LIMIT;
+	limits[LIMIT_MESSAGES_BURST] = limits[LIMIT_BYTES_BURST] = limits[LIMIT_OVER_RATE] = 0;
+	assert(channel_send(&r->auth, &m, NULL) == 0);
 }
 
 /* Pass a connection; returns the client's end, non-blocking. */
@@ -171,7 +314,8 @@ rig_pass(struct rig *r, enum refusal refuse)
 {
 	int		 fds[2];
 	struct msg	 m = { .type = MSG_connection, .u.connection = {
-	    .cid = ++r->cid, .host = BYTES("127.0.0.1"), .port = 1234, .refuse = refuse } };
+	    .cid = ++r->cid, .host = BYTES("127.0.0.1"), .port = 1234, .refuse = refuse,
+	    .peer_uid = NO_PEER, .peer_gid = NO_PEER } };
 
 	assert(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds) == 0);
 	assert(channel_send(&r->supervisor, &m, &fds[1]) == 0);
