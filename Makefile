@@ -26,7 +26,7 @@ LIBS	= -Wl,--as-needed $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lev -
 ifdef SANITIZE
 CFLAGS	= -O1 -g -fno-omit-frame-pointer -fsanitize=$(SANITIZE) -fno-sanitize-recover=all
 FORTIFY	= -DSANITIZED
-LDHARD	= -pie
+LDHARD	= -pie -Wl,--no-as-needed -lcrypt	# whose functions the sanitizer seems to have, but only wraps
 endif
 ALL_CFLAGS = -std=gnu11 $(CFLAGS) $(FORTIFY) $(WARN) $(HARDEN) -MMD -MP
 

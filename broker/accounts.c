@@ -452,6 +452,16 @@ accounts_find(const struct accounts *a, uint32_t number)
 	return NULL;
 }
 
+/* As strcmp(), but name may have any bytes: a client's. */
+static int
+name_order(struct bytes name, const char *other)
+{
+	size_t	 len = strlen(other);
+	int	 order = memcmp(name.data, other, name.len < len ? name.len : len);
+
+	return order != 0 ? order : (name.len > len) - (name.len < len);
+}
+
 const struct account *
 accounts_named(const struct accounts *a, struct bytes name)
 {
@@ -460,9 +470,7 @@ accounts_named(const struct accounts *a, struct bytes name)
 
 	while (low < high) {
 		middle = low + (high - low) / 2;
-		order = strncmp(name.data, a->by_name[middle]->name, name.len);
-		if (order == 0 && a->by_name[middle]->name[name.len] != '\0')
-			order = -1;
+		order = name_order(name, a->by_name[middle]->name);
 		if (order == 0)
 			return a->by_name[middle];
 		if (order < 0)

@@ -150,6 +150,9 @@ uint32_t broker_find_plain(struct broker *b, uint32_t account, uint32_t connecti
  * when its account or policy changes. */
 struct publish_hint {
 	void		*entry;		/* the match of its last subject */
+	const struct policy *policy;	/* asked last, and its serial; NULL: none */
+	uint64_t	 serial;
+	uint64_t	 entered;	/* entry is that of what broker_enter() let in, unless more were built since then; 0: it is not */
 	uint32_t	 mapped, verdict;	/* where the last mapping and the last permission are kept */
 	bool		 missed;	/* a subject was not in the cache; the caller resets it */
 	bool		 again;		/* the caller sets it: this message was PUBLISH_BLOCKED and comes again */

@@ -265,6 +265,7 @@ cache_take(struct cache *c, uint64_t hash, uint32_t account, struct bytes subjec
 	set->tag[way] = tag_of(hash);
 	e->epoch = e->own_epoch = 0;
 	e->membership = 0;
+	e->permitted = 0;
 	e->hash = hash;
 	return entry_name(e, account, subject) == 0 ? e : NULL;
 }

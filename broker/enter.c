@@ -286,15 +286,54 @@ enter_map(struct broker *b, uint32_t account, struct bytes *subject, char text[I
 
 /* ---- entering */
 
+/*
+ * Is the policy the one that was last found to allow what the entry is about? The entry is what
+ * broker_publish() needs next, so that this costs no search of its own; only where there is none yet,
+ * or another policy had it, is the policy itself asked.
+ */
+static bool
+enter_permitted(struct broker *b, const struct message *m, struct policy *policy, struct publish_hint *hint)
+{
+	struct entry	*e = hint->entry;
+
+	if (e == NULL || !entry_is(e, m->account, m->subject))
+		e = match_find(b, m->account, m->subject);
+	if (e == NULL)
+		return policy_publish_near(policy, m->subject, &hint->verdict);
+	hint->entry = e;
+	hint->policy = policy;
+	hint->serial = policy_serial(policy);
+	if (e->permitted != hint->serial && !policy_publish_near(policy, m->subject, &hint->verdict))
+		return false;
+	e->permitted = hint->serial;
+	hint->entered = b->built;
+	return true;
+}
+
 /* May it be published, or else is it an answer? */
 static bool
-enter_allowed(const struct message *m, struct policy *policy, struct grants *grants,
+enter_allowed(struct broker *b, const struct message *m, struct policy *policy, struct grants *grants,
     struct publish_hint *hint, double now)
 {
-	if (policy_publish_near(policy, m->subject, &hint->verdict))
+	if (enter_permitted(b, m, policy, hint))
 		hint->granted = false;
 	else if (!hint->again || !hint->granted)
 		return hint->granted = grants != NULL && grants_use(grants, m->subject, now);
+	return true;
+}
+
+/* The same subject as before, by the same policy. */
+static inline bool
+enter_again(const struct broker *b, const struct message *m, const struct policy *policy,
+    struct publish_hint *hint)
+{
+	const struct entry	*e = hint->entry;
+
+	if (b->mappings != NULL || hint->policy != policy || e == NULL || e->permitted != hint->serial ||
+	    !entry_is(e, m->account, m->subject))
+		return false;
+	hint->again = hint->granted = false;
+	hint->entered = b->built;
 	return true;
 }
 
@@ -305,7 +344,7 @@ enter_looked_at(struct broker *b, struct message *m, struct policy *policy, stru
 {
 	if (b->mappings != NULL && !map_near(b, m->account, &m->subject, &hint->mapped))
 		return ENTER_REFUSED;
-	if (policy != NULL && !enter_allowed(m, policy, grants, hint, now))
+	if (policy != NULL && !enter_allowed(b, m, policy, grants, hint, now))
 		return ENTER_REFUSED;
 	hint->again = false;
 	return ENTERS;
@@ -315,7 +354,7 @@ enum entering
 broker_enter(struct broker *b, struct message *m, struct policy *policy, struct grants *grants,
     struct publish_hint *hint, double now)
 {
-	if (b->mappings == NULL && policy == NULL)
+	if ((b->mappings == NULL && policy == NULL) || enter_again(b, m, policy, hint))
 		return ENTERS;
 	return enter_looked_at(b, m, policy, grants, hint, now);
 }

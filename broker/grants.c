@@ -23,6 +23,7 @@ struct grants_table {
 	struct grant	**places;
 	uint32_t	 nplaces, count;	/* nplaces: a power of two */
 	struct grant	*oldest, *newest;
+	size_t		 bytes;			/* of all grants */
 };
 
 /* ---- the ring and the places */
@@ -52,6 +53,12 @@ ring_remove(struct grants_table *t, struct grant *g)
 		t->newest = g->older;
 }
 
+static size_t
+grant_bytes(size_t length)
+{
+	return sizeof(struct grant) + length;
+}
+
 static struct grant **
 grant_place(const struct grants_table *t, uint64_t hash)
 {
@@ -79,6 +86,7 @@ grant_end(struct grants_table *t, struct grant *g)
 	*at = g->next;
 	ring_remove(t, g);
 	t->count--;
+	t->bytes -= grant_bytes(g->length);
 	free(g);
 }
 
@@ -129,7 +137,7 @@ grant_new(struct grants_table *t, uint64_t hash, struct bytes subject)
 {
 	struct grant *g;
 
-	if (subject.len > UINT32_MAX || (g = malloc(sizeof(*g) + subject.len)) == NULL)
+	if (subject.len > UINT32_MAX || (g = malloc(grant_bytes(subject.len))) == NULL)
 		return NULL;
 	if (t->count == t->nplaces)
 		places_grow(t);
@@ -141,6 +149,7 @@ grant_new(struct grants_table *t, uint64_t hash, struct bytes subject)
 	*grant_place(t, hash) = g;
 	ring_add(t, g);
 	t->count++;
+	t->bytes += grant_bytes(subject.len);
 	return g;
 }
 
@@ -156,7 +165,8 @@ grants_add(struct grants *grants, struct policy *p, struct bytes reply, double n
 		return true;
 	if (t == NULL && (t = grants->table = table_new(policy_secret(p))) == NULL)
 		return false;
-	while (t->oldest != NULL && (is_over(t->oldest, now) || t->count >= GRANTS_MOST))
+	while (t->oldest != NULL && (is_over(t->oldest, now) || t->count >= GRANTS_MOST ||
+	    t->bytes + grant_bytes(reply.len) > GRANTS_BYTES))
 		grant_end(t, t->oldest);
 	hash = hash_bytes(t->secret, reply);
 	g = grant_find(t, hash, reply);

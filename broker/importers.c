@@ -11,6 +11,8 @@
 struct importer {
 	const struct account	*account;
 	struct patterns		*streams, *services;	/* numbers: places in the account's lists */
+	bool			 same;			/* its stream imports are what they were before, */
+	const struct stream_import *before;		/* here */
 };
 
 /* ---- when accounts come */
@@ -41,12 +43,33 @@ local_add(struct patterns *p, const struct transform *t, uint32_t number, char t
 	return patterns_add(p, (struct bytes){ text, n }, number);
 }
 
-static int
-importer_fill(struct broker *b, struct importer *im, const struct account *a)
+static bool
+streams_same(const struct account *a, const struct account *b)
 {
 	uint32_t i;
 
+	if (a->nstreams != b->nstreams)
+		return false;
+	for (i = 0; i < a->nstreams; i++)
+		if (a->streams[i].from != b->streams[i].from ||
+		    a->streams[i].allow_trace != b->streams[i].allow_trace ||
+		    !bytes_equal(transform_source(a->streams[i].to), transform_source(b->streams[i].to)) ||
+		    !bytes_equal(transform_destination(a->streams[i].to), transform_destination(b->streams[i].to)))
+			return false;
+	return true;
+}
+
+static int
+importer_fill(struct broker *b, struct importer *im, const struct account *a)
+{
+	const struct account	*before = b->accounts == NULL ? NULL : accounts_find(b->accounts, a->number);
+	uint32_t		 i;
+
 	im->account = a;
+	if (before != NULL && streams_same(before, a)) {
+		im->same = true;
+		im->before = before->streams;
+	}
 	if ((im->streams = patterns_new(b->secret)) == NULL || (im->services = patterns_new(b->secret)) == NULL)
 		return -ENOMEM;
 	for (i = 0; i < a->nstreams; i++)
@@ -118,6 +141,13 @@ const struct account *
 importer_account(const struct importer *im)
 {
 	return im->account;
+}
+
+bool
+importer_same(const struct importer *im, const struct stream_import **before)
+{
+	*before = im->before;
+	return im->same;
 }
 
 int

@@ -161,14 +161,29 @@ shadows_free(struct broker *b)
 
 /* ---- another configuration */
 
+/* The same imports, in another place. */
+static void
+shadows_follow(struct broker *b, uint32_t first, const struct stream_import *before,
+    const struct stream_import *now)
+{
+	for (; first != 0; first = b->shadows[first].next)
+		b->shadows[first].import = now + (b->shadows[first].import - before);
+}
+
 /* The new ones come before the old ones go: what both of them bring is not missed in between. */
 static int
 shadows_renew(struct broker *b, uint32_t parent)
 {
-	bool		 had = (b->subs[parent].flags & SUBSCRIPTION_IMPORTS) != 0;
-	uint32_t	 old = had ? b->first_shadow[parent] : 0;
-	int		 rc;
+	const struct importer		*im = importer_find(b, index_account(b->index, b->subs[parent].record));
+	const struct stream_import	*before;
+	bool				 had = (b->subs[parent].flags & SUBSCRIPTION_IMPORTS) != 0;
+	uint32_t			 old = had ? b->first_shadow[parent] : 0;
+	int				 rc;
 
+	if (im != NULL && !b->imports_missing && importer_same(im, &before)) {
+		shadows_follow(b, old, before, importer_account(im)->streams);
+		return 0;
+	}
 	if (had) {
 		b->first_shadow[parent] = 0;
 		b->subs[parent].flags &= (uint8_t)~SUBSCRIPTION_IMPORTS;
@@ -196,6 +211,7 @@ broker_set_accounts(struct broker *b, const struct accounts *accounts)
 		if ((failed = shadows_renew(b, slot)) != 0)
 			rc = failed;
 	}
+	b->imports_missing = rc != 0;
 	if (rc != 0)
 		log_limited(LOG_ERROR, "imports", "no room for the imports of some subscriptions: %s",
 		    strerror(-rc));

@@ -422,6 +422,14 @@ match(struct broker *b, uint32_t account, struct bytes subject, bool all)
 }
 
 struct entry *
+match_find(struct broker *b, uint32_t account, struct bytes subject)
+{
+	if (subject.len > INDEX_SUBJECT_MAX)
+		return NULL;
+	return cache_find(&b->cache, match_hash(b, account, subject), account, subject);
+}
+
+struct entry *
 match_own(struct broker *b, uint32_t account, struct bytes subject)
 {
 	return match(b, account, subject, false);

@@ -38,7 +38,7 @@ struct participant {
 	ev_io			 woken;
 };
 
-#define PARTICIPANT_SAYS	(1u << 20)	/* bytes of a body that participants take whatever max_payload is */
+#define PARTICIPANT_SAYS	(16u << 20)	/* bytes of a body that participants take whatever max_payload is */
 #define COMPACTION_PAUSE	5.0	/* seconds after one that failed or was refused */
 
 /* Before the sandbox: 0 or -errno. The hooks, and what they point to, stay the caller's. */

@@ -40,10 +40,12 @@ struct policy {
 	double		 responses_time;
 	struct bytes	*queues;	/* of patterns: their number less one */
 	uint32_t	 nqueues, queues_room;
-	uint64_t	 hash;
+	uint64_t	 hash, serial;
 	size_t		 length;
 	char		 records[];
 };
+
+static uint64_t	serials;		/* given so far */
 
 struct policies {
 	uint8_t		 secret[HASH_SECRET];
@@ -214,6 +216,7 @@ policy_new(struct policy **out, struct policies *all, struct bytes records, cons
 		return -ENOMEM;
 	p->all = all;
 	p->references = 1;
+	p->serial = ++serials;
 	p->length = records.len;
 	memcpy(p->records, records.data, records.len);
 	rc = records_each(records, ROLE_CONFIG, ROLE_WORKER, record_read, &r, why);
@@ -268,6 +271,12 @@ policy_put(struct policy *p)
 	*at = p->next;
 	p->all->count--;
 	policy_free(p);
+}
+
+uint64_t
+policy_serial(const struct policy *p)
+{
+	return p->serial;
 }
 
 struct bytes

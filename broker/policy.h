@@ -33,11 +33,16 @@ struct bytes policy_records(const struct policy *p);
 
 /* May it publish there? Of a subject asked before this is a look into the cache. */
 bool policy_publish(struct policy *p, struct bytes subject);
+
 /*
  * The same for who often asks the same: *place is where the last answer was, any number at first. Hot path:
  * one compare.
  */
 bool policy_publish_near(struct policy *p, struct bytes subject, uint32_t *place);
+
+/* Names it in this process: never given twice, never 0. A policy does not change, so who remembers that one of
+ * this serial allows a subject need not ask again. */
+uint64_t policy_serial(const struct policy *p);
 
 enum policy_subscribes {
 	SUBSCRIBE_REFUSED,
@@ -61,11 +66,12 @@ bool policy_delivers(struct policy *p, struct bytes subject, struct bytes queue)
 bool policy_responds(const struct policy *p, uint64_t *messages, double *seconds);
 
 /*
- * Reply subjects that one client may publish to because it was sent them; zeroed at its start. Some 100 bytes
- * and the subject for each, GRANTS_MOST of them: then the oldest makes room.
+ * Reply subjects that one client may publish to because it was sent them; zeroed at its start. GRANTS_MOST
+ * of them, in GRANTS_BYTES with their texts: then the oldest makes room.
  */
 struct grants { struct grants_table *table; };
 #define GRANTS_MOST	65536
+#define GRANTS_BYTES	((size_t)16 << 20)
 
 /*
  * A message with this reply was delivered: as many messages more may come there, unless p allows them anyway.

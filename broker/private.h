@@ -50,7 +50,7 @@ struct entry {
 	uint32_t	 nlocals, ngroups;
 	struct taker	*takers;		/* few, or ours */
 	uint64_t	 own_epoch;		/* b->own_epoch when the local part was true; 0: not */
-	uint64_t	 maybe;			/* of lanes: unknown interest */
+	uint64_t	 permitted;		/* serial of a policy that may publish it; 0: none was found yet */
 
 	struct taker	 few[ENTRY_TAKERS];
 	char		 short_subject[ENTRY_SUBJECT];
@@ -66,7 +66,8 @@ struct entry {
 	uint32_t	 room;			/* bytes of takers that are ours; 0: few */
 	uint32_t	 subject_room;		/* bytes of subject that are ours; 0: short_subject */
 	uint32_t	 nservices;		/* of nmembers, the last ones: service imports */
-	char		 pad[12];
+	char		 pad[4];
+	uint64_t	 maybe;			/* of lanes: unknown interest */
 };
 _Static_assert(sizeof(struct entry) == 256, "four cache lines");
 
@@ -213,6 +214,7 @@ struct broker {
 	struct shadow		*shadows;	/* the first is nobody */
 	uint32_t		 nshadows, shadows_room, free_shadow;
 	uint32_t		*first_shadow, first_room;	/* by the parent's slot */
+	bool			 imports_missing;	/* not all shadows are there that should be */
 	uint32_t		 stripes[STRIPES];
 
 	/* compaction: the partition that peers may still read */
@@ -288,6 +290,8 @@ entry_is(const struct entry *e, uint32_t account, struct bytes subject)
 
 /* The entry of (account, subject), true for our own subscriptions; NULL: no memory. */
 struct entry *match_own(struct broker *b, uint32_t account, struct bytes subject);
+/* What is there, true or not; NULL: nothing. */
+struct entry *match_find(struct broker *b, uint32_t account, struct bytes subject);
 /* True for all participants. */
 struct entry *match_all(struct broker *b, uint32_t account, struct bytes subject);
 /* A subscription of ours came or went: what is known about it is not true any more. */
@@ -341,6 +345,11 @@ void importers_free(struct broker *b);
 /* The account, if it imports anything; NULL: it does not. */
 const struct importer *importer_find(const struct broker *b, uint32_t account);
 const struct account *importer_account(const struct importer *im);
+/*
+ * Are its stream imports, in order, what they were under the accounts before? Then *before is where those were,
+ * as long as they are there.
+ */
+bool importer_same(const struct importer *im, const struct stream_import **before);
 /*
  * Stream imports that bring what a pattern may match, service imports that take a published subject: their
  * numbers, rising, into b->found[0..b->nfound). 0 or -ENOMEM.

@@ -101,8 +101,9 @@ publish_remote(struct broker *b, const struct entry *e, const struct message *m,
 	}
 }
 
-bool
-publish_route(struct broker *b, const struct entry *e, const struct message *m, uint64_t cid,
+/* Into publish_widely(), which most messages to other participants take, and into publish_route(). */
+static inline __attribute__((always_inline)) bool
+route(struct broker *b, const struct entry *e, const struct message *m, uint64_t cid,
     uint32_t *root, uint64_t *set)
 {
 	struct group	*g = entry_groups(e), *end = g + e->ngroups;
@@ -128,6 +129,13 @@ publish_route(struct broker *b, const struct entry *e, const struct message *m, 
 	return taken;
 }
 
+bool
+publish_route(struct broker *b, const struct entry *e, const struct message *m, uint64_t cid,
+    uint32_t *root, uint64_t *set)
+{
+	return route(b, e, m, cid, root, set);
+}
+
 /* With queue groups or other participants. */
 static enum published
 publish_widely(struct broker *b, const struct entry *e, const struct message *m, uint64_t cid)
@@ -139,7 +147,7 @@ publish_widely(struct broker *b, const struct entry *e, const struct message *m,
 		return services_publish(b, m, cid);
 	if (b->blocked != 0 && publish_blocked(b, e, m))
 		return PUBLISH_BLOCKED;
-	taken = publish_route(b, e, m, cid, NULL, &set);
+	taken = route(b, e, m, cid, NULL, &set);
 	publish_after(b, m, cid);
 	if (m->wants_503 && !taken && set == 0)
 		b->calls.no_responders(b->program, m->publisher, cid, m->subject, m->reply);
@@ -166,7 +174,8 @@ broker_publish(struct broker *b, const struct message *m, uint64_t cid, struct p
 	uint64_t	 built = b->built;
 	bool		 taken;
 
-	if (e == NULL || e->epoch != b->epoch || !entry_is(e, m->account, m->subject)) {
+	if (e == NULL || e->epoch != b->epoch ||
+	    (hint->entered != b->built && !entry_is(e, m->account, m->subject))) {
 		e = match_all(b, m->account, m->subject);
 		if (e == NULL) {
 			counter_add(&b->tables->records_lost, 1);
@@ -175,6 +184,7 @@ broker_publish(struct broker *b, const struct message *m, uint64_t cid, struct p
 		hint->entry = e;
 		hint->missed |= b->built != built;
 	}
+	hint->entered = 0;
 	if ((e->lanes | e->ngroups) != 0)
 		return publish_widely(b, e, m, cid);
 	b->routing++;

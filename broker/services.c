@@ -57,7 +57,6 @@ struct leg {
 	const struct service_import	*import;
 	const struct account		*importer;
 	struct message			 m;
-	struct block			*body;		/* ours */
 	bool				 share;
 	char				 reply[ANSWER_SUBJECT];
 	char				 subject[];
@@ -72,7 +71,6 @@ legs_free(struct legs *all)
 
 	while ((leg = all->first) != NULL) {
 		all->first = leg->next;
-		block_unref(leg->body);
 		free(leg);
 	}
 }
@@ -181,14 +179,15 @@ legs_plan(struct broker *b, struct legs *all, const struct message *m)
 
 /* ---- sending */
 
-/* Who asks goes into the headers. False: no memory. */
-static bool
+/* Who asks goes into the headers. The body is kept for this leg alone: there may be a thousand. NULL: no memory. */
+static struct block *
 leg_body(struct broker *b, struct leg *leg, uint64_t cid)
 {
 	const struct leg	*first = leg;
 	json_t			*info;
 	char			*text = NULL;
 	struct bytes		 told = { NULL, 0 };
+	struct block		*body;
 
 	while (first->parent != NULL)
 		first = first->parent;
@@ -198,14 +197,14 @@ leg_body(struct broker *b, struct leg *leg, uint64_t cid)
 	if (info != NULL && (text = json_dumps(info, JSON_COMPACT)) != NULL)
 		told = bytes_of(text);
 	json_decref(info);
-	leg->body = requester_body(&leg->m, told, &leg->m.header);
+	body = requester_body(&leg->m, told, &leg->m.header);
 	free(text);
-	if (leg->body == NULL)
-		return false;
-	leg->m.block = leg->body;
-	leg->m.body = (struct bytes){ leg->body->data, leg->body->size };
+	if (body == NULL)
+		return NULL;
+	leg->m.block = body;
+	leg->m.body = (struct bytes){ body->data, body->size };
 	leg->m.size_text = (struct bytes){ NULL, 0 };
-	return true;
+	return body;
 }
 
 /* The reply is one of ours. False: nobody may wait any more. */
@@ -231,24 +230,38 @@ leg_reply(struct broker *b, struct leg *leg, uint64_t cid, struct response **res
 	return true;
 }
 
-/* *taken: somebody here took it. */
-static void
-leg_send(struct broker *b, struct leg *leg, uint64_t cid, uint32_t *root, bool *taken)
+/* True: somebody here took it. response: who waits for an answer, or NULL. */
+static bool
+leg_route(struct broker *b, const struct leg *leg, uint64_t cid, uint32_t *root, struct response *response)
 {
-	const struct entry	*e;
-	struct response		*response = NULL;
+	const struct entry	*e = match_all(b, leg->m.account, leg->m.subject);
 	uint64_t		 set;
 
-	if (leg->import != NULL && (!leg_body(b, leg, cid) || !leg_reply(b, leg, cid, &response))) {
-		counter_add(&b->tables->records_lost, 1);
-		return;
-	}
-	if ((e = match_all(b, leg->m.account, leg->m.subject)) == NULL)
-		return;
+	if (e == NULL)
+		return false;
 	if (publish_route(b, e, &leg->m, cid, root, &set))
-		*taken = true;
-	else if (set == 0 && response != NULL && e->nservices == 0)
+		return true;
+	if (set == 0 && response != NULL && e->nservices == 0)
 		answers_cancel(b, response);
+	return false;
+}
+
+/* True: somebody here took it. */
+static bool
+leg_send(struct broker *b, struct leg *leg, uint64_t cid, uint32_t *root)
+{
+	struct block	*body;
+	struct response	*response;
+	bool		 taken = false;
+
+	if (leg->import == NULL)
+		return leg_route(b, leg, cid, root, NULL);
+	if ((body = leg_body(b, leg, cid)) != NULL && leg_reply(b, leg, cid, &response))
+		taken = leg_route(b, leg, cid, root, response);
+	else
+		counter_add(&b->tables->records_lost, 1);
+	block_unref(body);
+	return taken;
 }
 
 enum published
@@ -266,7 +279,7 @@ services_publish(struct broker *b, const struct message *m, uint64_t cid)
 	if (m->wants_503 && m->reply.len <= WIRE_TEXT_MAX)
 		root = request_root(b, m, cid);
 	for (leg = all.first; leg != NULL; leg = leg->next)
-		leg_send(b, leg, cid, &root, &taken);
+		taken |= leg_send(b, leg, cid, &root);
 	request_root_done(b, root, taken);
 	publish_after(b, m, cid);
 	legs_free(&all);

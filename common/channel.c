@@ -45,6 +45,7 @@ static void
 packet_free(struct channel_packet *p)
 {
 	descriptors_close(p->fds, p->nfds);
+	explicit_bzero(p->data, p->len);
 	free(p);
 }
 
@@ -135,6 +136,8 @@ channel_send(struct channel *ch, const struct msg *m, const int *fds)
 		if (rc == -EAGAIN)
 			rc = queue_append(ch, &b, fds, nfds);
 	}
+	if (b.size > 0)		/* it may be somebody's password */
+		explicit_bzero(b.data, b.size);
 	msgpack_sbuffer_destroy(&b);
 	return rc;
 }
@@ -191,9 +194,9 @@ datagram_receive(int fd, struct datagram *d)
 	return n == 0 ? 0 : -EBADMSG;
 }
 
-/* Check d and hand it on. Its descriptors are the receiver's or closed. */
+/* Check d, hand it on and wipe it. Its descriptors are the receiver's or closed. */
 static int
-datagram_handle(struct channel *ch, const struct datagram *d, const enum msg_type *only,
+datagram_handle(struct channel *ch, struct datagram *d, const enum msg_type *only,
     const char **why)
 {
 	msgpack_unpacked	u;
@@ -216,6 +219,7 @@ datagram_handle(struct channel *ch, const struct datagram *d, const enum msg_typ
 		rc = ch->receive(ch, &m, d->fds);
 	}
 	msgpack_unpacked_destroy(&u);
+	explicit_bzero(d->data, d->len);
 	return rc;
 }
 

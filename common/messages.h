@@ -6,6 +6,7 @@
  */
 #include <stdint.h>
 #include <msgpack.h>
+#include "common/account.h"
 #include "common/bytes.h"
 
 enum role {
@@ -24,7 +25,6 @@ const char *role_name(enum role role);
 #define MESSAGE_FDS_MAX		4	/* descriptors with it */
 
 #define NO_PEER			(UINT64_C(1) << 32)	/* in place of a uid or gid: there is none */
-#define ACCOUNT_MOST		((1u << 20) - 1)	/* highest number of an account */
 #define NONCE_RAW		11			/* bytes of a nonce; 15 characters of base64 */
 
 /* What an account or a user may be limited in: limits.def. */
@@ -64,7 +64,7 @@ enum user_kind { USER_PASSWORD, USER_TOKEN, USER_NKEY, USER_WITHOUT };	/* withou
 enum response_type { RESPONSE_SINGLETON, RESPONSE_STREAM, RESPONSE_CHUNKED };
 enum permission_kind { PUBLISH_ALLOW, PUBLISH_DENY, SUBSCRIBE_ALLOW, SUBSCRIBE_DENY };
 enum certificate_name_kind { CERTIFICATE_EMAIL, CERTIFICATE_DNS, CERTIFICATE_URI, CERTIFICATE_SUBJECT };
-enum client_event_kind { EVENT_CONNECTED, EVENT_DISCONNECTED, EVENT_REFUSED };
+enum client_event_kind { EVENT_CONNECTED, EVENT_DISCONNECTED, EVENT_REFUSED, EVENT_NEVER_IN };
 
 /* Numbers inside a message: read with msg_number(). */
 struct numbers { const msgpack_object *first; uint32_t count; const uint64_t *own; };

@@ -12,7 +12,7 @@ may() {
 	nats) echo nats common ;;
 	shm) echo shm common ;;
 	broker) echo broker nats shm common ;;
-	supervisor/config) echo supervisor/config nats common ;;
+	supervisor/config) echo supervisor/config broker nats shm common ;;
 	supervisor/auth) echo supervisor/auth nats shm common ;;
 	supervisor/log) echo supervisor/log common ;;
 	supervisor) echo supervisor nats shm common ;;
@@ -37,7 +37,7 @@ for header in $(git ls-files '*.h'); do
 	cc $flags -fsyntax-only -include "$header" -x c /dev/null || complain "$header: does not compile alone"
 done
 
-for name in $(sed -n '/, OWN,/d; s/^SETTING([a-z]*, *\([a-z_]*\),.*/\1/p' common/settings.def); do
+for name in $(sed -n '/, OWN[, ]/d; s/^SETTING([a-z]*, *\([a-z_]*\),.*/\1/p' common/settings.def); do
 	grep -q "$name" man/bulkhead.conf.5 2>/dev/null || complain "man/bulkhead.conf.5: does not mention $name"
 done
 for name in $(sed -n 's/^MESSAGE(\([a-z_]*\),.*/\1/p' common/messages.def); do

@@ -6,14 +6,11 @@
  */
 #include <stdatomic.h>
 #include <stdint.h>
+#include "common/account.h"
 #include "common/messages.h"
 
 #define PARTICIPANTS		64		/* one bit each */
-#define DIRECTORY_ACCOUNTS	(1u << 20)	/* account numbers, given by the supervisor, never reused */
-#define ACCOUNT_GLOBAL		1		/* $G */
-#define ACCOUNT_SYSTEM		2		/* whatever its name: $SYS unless configured */
-#define ACCOUNT_SERVER		3		/* what our processes tell each other; nobody else is in it */
-#define ACCOUNT_FIRST		4		/* of those that the configuration names */
+#define DIRECTORY_ACCOUNTS	(ACCOUNT_MOST + 1)
 #define PARTICIPANT_SYSTEM	60		/* workers have their slot's number, below it */
 
 /* Counters that a dead process leaves behind, added up by the supervisor. */

@@ -500,12 +500,19 @@ processes_reap_strangers(struct processes *all)
 }
 
 void
-processes_changed(struct supervisor *s)
+processes_see_stopped(struct supervisor *s)
 {
 	struct process *p;
 
 	PROCESSES_EACH(&s->processes, p)
 		process_changed(p);
+}
+
+void
+processes_changed(struct supervisor *s)
+{
+	processes_see_stopped(s);
+	shutdown_some_stopped(s);
 	if (getpid() == 1)
 		processes_reap_strangers(&s->processes);
 	listeners_update(s);

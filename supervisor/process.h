@@ -91,6 +91,8 @@ void process_dismiss(struct process *p);
 /* Send; whoever does not take what it is sent is killed. */
 void process_send(struct process *p, const struct msg *m, const int *fds);
 
+/* Note who is stopped, or goes on, before SIGCHLD says so. */
+void processes_see_stopped(struct supervisor *s);
 /* SIGCHLD: see who was stopped or goes on, and reap whom we did not start (as process 1). */
 void processes_changed(struct supervisor *s);
 #endif

@@ -583,7 +583,8 @@ reload_process_gone(struct process *p)
 
 	if (p->role == ROLE_SYSTEM)
 		s->reload.asked = s->reload.asked_again = 0;
-	if (p->role == ROLE_AUTH && reload_awaits_auth(s))
+	/* One that an earlier reload asked to end makes room for its successor. */
+	if (p->role == ROLE_AUTH && !p->asked && reload_awaits_auth(s))
 		reload_refuse(s, "auth did not come up");
 	else
 		reload_continue(s);

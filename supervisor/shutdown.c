@@ -143,6 +143,30 @@ shutdown_without_words(struct supervisor *s)
 		shutdown_children(s, SHUTDOWN_CHILDREN);
 }
 
+/* They cannot do what they were asked. */
+static void
+shutdown_end_stopped(struct supervisor *s)
+{
+	struct process *p;
+
+	PROCESSES_EACH(&s->processes, p)
+		if (p->role != ROLE_LOG && p->stopped)
+			process_kill(p, "it is stopped");
+}
+
+void
+shutdown_some_stopped(struct supervisor *s)
+{
+	struct process *system = process_serving(&s->processes, ROLE_SYSTEM);
+
+	if (s->phase != PHASE_STOPPING)
+		return;
+	if (!s->parting)
+		shutdown_end_stopped(s);
+	else if (system == NULL || system->stopped)
+		shutdown_without_words(s);
+}
+
 static void
 shutdown_children(struct supervisor *s, double seconds)
 {
@@ -153,6 +177,7 @@ shutdown_children(struct supervisor *s, double seconds)
 	PROCESSES_EACH(&s->processes, p)
 		if (p->role != ROLE_LOG)
 			process_shutdown(p);
+	shutdown_end_stopped(s);
 	shutdown_continue(s);
 }
 
@@ -163,6 +188,7 @@ supervisor_stop(struct supervisor *s, int status)
 
 	if (s->phase == PHASE_STOPPING)
 		return;
+	processes_see_stopped(s);	/* they are not waited for */
 	if (!s->quiet)
 		log_info("Initiating Shutdown...");
 	reload_stop(s);

@@ -91,6 +91,8 @@ void shutdown_continue(struct supervisor *s);
 /* System has told what it was to tell (-EBADMSG: it was not asked to); or it never will. */
 int shutdown_left_word(struct supervisor *s);
 void shutdown_without_words(struct supervisor *s);
+/* Children were stopped, or went on: those that are stopped are not waited for. */
+void shutdown_some_stopped(struct supervisor *s);
 
 /* signals.c */
 /* Handle our signals in the loop, until signals_stop(). */

@@ -31,6 +31,7 @@ event_fill(const struct client *c, struct msg_client_event *e)
 		.name = field(r->name), .lang = field(r->lang), .version = field(r->version),
 		.in_msgs = count(&r->in_msgs), .in_bytes = count(&r->in_bytes),
 		.out_msgs = count(&r->out_msgs), .out_bytes = count(&r->out_bytes),
+		.subscriptions = atomic_load_explicit(&r->subscriptions, memory_order_relaxed),
 		.reason = { "", 0 },
 	};
 }
@@ -93,4 +94,6 @@ events_left(struct client *c)
 		event_left(c, EVENT_REFUSED);
 	if ((c->flags & CLIENT_TOLD) != 0)
 		event_left(c, EVENT_DISCONNECTED);
+	else if ((c->flags & CLIENT_REFUSED) == 0)
+		event_left(c, EVENT_NEVER_IN);
 }

@@ -11,6 +11,8 @@
 
 #define LONGEST_WAIT	3600.0	/* seconds between two looks at the clock: it may be set */
 #define SUBJECT_SHOWN	1024	/* bytes of a subject in errors */
+#define REVIEWS_AT_ONCE	512u	/* subscriptions that are looked at without a pause */
+#define REVIEWS_A_TURN	4096u	/* and in one turn, of all clients */
 
 /* ---- its timer */
 
@@ -57,6 +59,19 @@ time_is_over(struct ev_loop *loop, ev_timer *timer, int events)
 
 /* ---- its life */
 
+/* Of its subscriptions this is the next to be looked at; 0: all were. */
+static void
+review_at(struct identity *id, uint32_t slot)
+{
+	struct identities_list	*all = &id->client->worker->logins.reviewed;
+
+	if (id->next == 0 && slot != 0)
+		TAILQ_INSERT_TAIL(all, id, reviewing);
+	else if (id->next != 0 && slot == 0)
+		TAILQ_REMOVE(all, id, reviewing);
+	id->next = slot;
+}
+
 int
 identity_new(struct client *c)
 {
@@ -75,8 +90,10 @@ identity_new(struct client *c)
 void
 identity_rest(struct identity *id)
 {
-	if (id != NULL)
-		ev_timer_stop(id->client->worker->loop, &id->timer);
+	if (id == NULL)
+		return;
+	ev_timer_stop(id->client->worker->loop, &id->timer);
+	review_at(id, 0);
 }
 
 void
@@ -214,29 +231,65 @@ may_have(const struct client *c, struct bytes subject, struct bytes queue)
 	return p == NULL ? SUBSCRIBE_ALLOWED : policy_subscribe(p, subject, queue);
 }
 
+/* One of c's, which may be gone then. */
+static void
+subscription_review(struct client *c, uint32_t slot)
+{
+	static char		 subject[INDEX_SUBJECT_MAX];
+	struct broker		*b = c->worker->broker;
+	struct subscription	*sub = broker_subscription(b, slot);
+	struct bytes		 queue, s = { subject, 0 };
+
+	s.len = broker_subject(b, slot, subject, sizeof(subject), &queue);
+	switch (may_have(c, s, queue)) {
+	case SUBSCRIBE_REFUSED:
+		subscription_lost(c, slot, s, queue);
+		break;
+	case SUBSCRIBE_FILTERED:
+		sub->flags |= SUBSCRIPTION_FILTERED;
+		break;
+	case SUBSCRIBE_ALLOWED:
+		sub->flags &= (uint8_t)~SUBSCRIPTION_FILTERED;
+		break;
+	}
+}
+
+/* At most `most` of them. How many. */
+static unsigned
+review_step(struct identity *id, unsigned most)
+{
+	struct client	*c = id->client;
+	unsigned	 n = 0;
+	uint32_t	 slot;
+
+	for (; n < most && (slot = id->next) != 0; n++) {
+		review_at(id, broker_subscription(c->worker->broker, slot)->conn_next);
+		subscription_review(c, slot);
+	}
+	return n;
+}
+
 void
 identity_review(struct client *c)
 {
-	struct broker		*b = c->worker->broker;
-	static char		 subject[INDEX_SUBJECT_MAX];
-	struct subscription	*sub;
-	struct bytes		 queue, s = { subject, 0 };
-	uint32_t		 slot, next;
+	review_at(c->identity, c->first);
+	(void)review_step(c->identity, REVIEWS_AT_ONCE);
+}
 
-	for (slot = c->first; slot != 0 && c->state == CLIENT_OPEN; slot = next) {
-		sub = broker_subscription(b, slot);
-		next = sub->conn_next;
-		s.len = broker_subject(b, slot, subject, sizeof(subject), &queue);
-		switch (may_have(c, s, queue)) {
-		case SUBSCRIBE_REFUSED:
-			subscription_lost(c, slot, s, queue);
-			break;
-		case SUBSCRIBE_FILTERED:
-			sub->flags |= SUBSCRIPTION_FILTERED;
-			break;
-		case SUBSCRIBE_ALLOWED:
-			sub->flags &= (uint8_t)~SUBSCRIPTION_FILTERED;
-			break;
-		}
-	}
+bool
+identities_review(struct worker *w)
+{
+	struct identity	*id;
+	unsigned	 left = REVIEWS_A_TURN;
+
+	while (left > 0 && (id = TAILQ_FIRST(&w->logins.reviewed)) != NULL)
+		left -= review_step(id, left);
+	return !TAILQ_EMPTY(&w->logins.reviewed);
+}
+
+void
+identity_follow(struct client *c, uint32_t from, uint32_t to)
+{
+	if (c->identity != NULL && c->identity->next == from)
+		review_at(c->identity, to);
 }

@@ -34,6 +34,8 @@ struct identity {
 	uint64_t		 grant;		/* of `admitted` */
 	uint64_t		 expires;	/* microseconds since 1970; 0: never */
 	struct tenancy		 tenancy;	/* limits.c */
+	TAILQ_ENTRY(identity)	 reviewing;	/* of logins.reviewed, while next is a subscription */
+	uint32_t		 next;		/* to be looked at under a policy that is new; 0: none */
 	char			*user;		/* never a secret; NULL: nobody */
 	uint8_t			 kind;		/* enum identity_kind */
 	bool			 in;		/* it was admitted */
@@ -71,9 +73,14 @@ const char *identity_name(enum identity_kind kind, const char *user, char *text,
 
 /*
  * What it may has changed: what it subscribed to and may not any more is
- * removed, and it is told.
+ * removed, and it is told. Of very many subscriptions some are looked at now and
+ * some in each turn; until then they are as they were.
  */
 void identity_review(struct client *c);
+/* Go on with those of all clients; true: there is more to do at once. */
+bool identities_review(struct worker *w);
+/* Subscription `from` of c is about to become `to`, as a number or as the next one; 0: there is none. */
+void identity_follow(struct client *c, uint32_t from, uint32_t to);
 
 /* c->flags by what holds for its messages now: its policy, its account's mappings. */
 void identity_flags(struct client *c);

@@ -470,6 +470,15 @@ hold_send(struct worker *w, struct identity *id)
 	return true;
 }
 
+/* Who asks to be somebody else is asked about anew instead: auth takes a cid once. */
+static bool
+is_held(const struct client *c)
+{
+	const struct identity	*id = c == NULL ? NULL : c->identity;
+
+	return id != NULL && id->listed && id->in && id->question == NULL;
+}
+
 /* Tell of who is in, as far as the channel takes it. True: of all. */
 static bool
 holds_send(struct worker *w)
@@ -480,8 +489,7 @@ holds_send(struct worker *w)
 
 	for (; l->held < w->top && l->channel.queued < LOGIN_QUEUE; l->held++) {
 		c = w->clients[l->held];
-		if (c != NULL && c->identity != NULL && c->identity->listed && c->identity->in &&
-		    !hold_send(w, c->identity))
+		if (is_held(c) && !hold_send(w, c->identity))
 			return false;
 	}
 	if (l->held < w->top || !logins_send(w, &end))
@@ -739,6 +747,7 @@ logins_init(struct worker *w)
 {
 	w->logins.channel.fd = -1;
 	RB_INIT(&w->logins.all);
+	TAILQ_INIT(&w->logins.reviewed);
 	TAILQ_INIT(&w->logins.unsent);
 	STAILQ_INIT(&w->logins.early);
 }

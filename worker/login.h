@@ -30,10 +30,12 @@ struct question {
 TAILQ_HEAD(questions, question);
 STAILQ_HEAD(verdicts, verdict);
 RB_HEAD(identities, identity);
+TAILQ_HEAD(identities_list, identity);
 
 struct logins {
 	struct channel		 channel;	/* fd -1: there is none, or it broke */
 	struct identities	 all;		/* whose client is not closing */
+	struct identities_list	 reviewed;	/* their subscriptions are being looked at */
 	struct questions	 unsent;
 	struct verdicts		 early;		/* of versions that are not in force here */
 	uint32_t		 held;		/* clients of slots below it were told in `holds` */

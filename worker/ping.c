@@ -24,13 +24,13 @@ ping_due(struct ev_loop *loop, ev_timer *timer, int events)
 
 	client_debug(c, "Client Ping Timer");
 	if (c->stop == CLIENT_ASKS) {	/* +OK or the error to its CONNECT comes first */
-		ping_set(c, FIRST_PING);
+		ping_soon(c);
 		return;
 	}
 	if (now - c->heard < s->ping_interval && now - c->pinged <= RTT_AGE)
 		client_debug(c, "Delaying PING due to remote client data or ping %.0fs ago", now - c->heard);
-	else if (c->stop == CLIENT_RATED)
-		client_debug(c, "Delaying PING: what it says is not read for now");
+	else if (c->stop == CLIENT_RATED)	/* its PONG is not read for now, but it may be gone */
+		client_say(c, BYTES("PING\r\n"));
 	else if (c->pings >= s->ping_max) {
 		client_debug(c, "Stale Client Connection - Closing");
 		client_say(c, BYTES("-ERR 'Stale Connection'\r\n"));

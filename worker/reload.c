@@ -92,6 +92,8 @@ worker_apply(struct child *child, const struct settings *before)
 		client_retune(c);
 		ping_retime(c);
 		session_look_payload(c);
+		if (c->out.pending > s->max_pending)
+			slow_cut(c, NULL, CLOSE_SLOW_PENDING);
 	}
 	logins_apply(w);
 }

@@ -530,6 +530,7 @@ connect_finish(struct client *c, const struct nats_connect *connect)
 	const char		*error;
 
 	client_describe(c, connect);
+	ping_soon(c);
 	if ((error = connect_refused(c, connect, &reason)) == NULL) {
 		session_ok(c);
 		return;
@@ -590,7 +591,6 @@ session_connect(struct client *c, const struct nats_line *l, struct bytes text)
 	}
 	if (!again)
 		ping_connected(c);
-	ping_soon(c);
 	connect_take(c, &connect);
 	drops = again && client_drop(c, DROPS_AT_ONCE) == DROPS_AT_ONCE;
 	if (c->identity != NULL && (!c->identity->in || connect_claims(&connect))) {

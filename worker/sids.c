@@ -4,6 +4,7 @@
 #include "nats/subject.h"
 #include "shm/hash.h"
 #include "worker/client.h"
+#include "worker/identity.h"
 #include "worker/limits.h"
 #include "worker/sids.h"
 #include "worker/worker.h"
@@ -271,6 +272,7 @@ sid_remove(struct client *c, uint32_t slot)
 			at = &sid_subscription(c, *at)->hash_next;
 		*at = sub->hash_next;
 	}
+	identity_follow(c, slot, sub->conn_next);
 	list_remove(c, sub);
 	if (sub->sid_len == SID_LONG)
 		long_sid_remove(c->worker, slot);
@@ -331,6 +333,7 @@ sid_moved(struct client *c, uint32_t from, uint32_t to)
 		    c->sid_buckets)], from, to);
 	slot_moved(&c->first, from, to);
 	slot_moved(&c->inbox, from, to);
+	identity_follow(c, from, to);
 	atomic_store_explicit(&client_record(c)->first, c->first, memory_order_relaxed);
 }
 

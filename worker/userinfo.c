@@ -122,6 +122,18 @@ time_text(char *text, size_t size)
 	snprintf(text + n, size - n, ".%09ldZ", now.tv_nsec);
 }
 
+/* NULL: there are none. */
+static json_t *
+tags_json(const struct settings *s)
+{
+	json_t	*list = s->server_tags.count == 0 ? NULL : json_array();
+	size_t	 i;
+
+	for (i = 0; i < s->server_tags.count; i++)
+		json_array_append_new(list, text_json(bytes_of(s->server_tags.items[i])));
+	return list;
+}
+
 static json_t *
 server_json(struct worker *w)
 {
@@ -130,9 +142,9 @@ server_json(struct worker *w)
 	char			 now[64];
 
 	time_text(now, sizeof(now));
-	return json_pack("{s:o, s:o, s:s, s:s, s:b, s:i, s:I, s:s}",
+	return json_pack("{s:o, s:o, s:s, s:s, s:o*, s:b, s:i, s:I, s:s}",
 	    "name", text_json(bytes_of(name)), "host", text_json(bytes_of(s->host)), "id", s->server_id,
-	    "ver", NATS_VERSION, "jetstream", 0, "flags", 0, "seq", (json_int_t)++w->answers, "time", now);
+	    "ver", NATS_VERSION, "tags", tags_json(s), "jetstream", 0, "flags", 0, "seq", (json_int_t)++w->answers, "time", now);
 }
 
 static json_t *

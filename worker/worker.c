@@ -5,6 +5,7 @@
 #include <unistd.h>
 #include "common/log.h"
 #include "worker/client.h"
+#include "worker/identity.h"
 #include "worker/peers.h"
 #include "worker/input.h"
 #include "worker/lame_duck.h"
@@ -250,7 +251,8 @@ worker_turn_end(struct worker *w)
 	clients_flush_heavy(w);
 	touched_flush(w);
 	taken_tell(w);
-	busy = clients_reap(w);
+	busy = identities_review(w);
+	busy = clients_reap(w) || busy;
 	logins_flush(w);
 	closed_tell(w);
 	lame_duck_look(w);

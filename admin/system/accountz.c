@@ -4,6 +4,8 @@
 #include "admin/system/reports.h"
 #include "admin/system/times.h"
 
+#define SUBJECT_MOST	1280	/* the longest name of an account, and what is around it */
+
 const struct option options_accountz[] = { { "account", "acc", OPTION_TEXT }, { NULL, NULL, OPTION_TEXT } };
 const struct option options_accstatz[] = {
 	{ "accounts", NULL, OPTION_TEXTS }, { "include_unused", "unused", OPTION_BOOLEAN },
@@ -72,7 +74,7 @@ mappings_put(struct object *o, const struct account *a)
 static const char *
 response_name(enum response_type response)
 {
-	return response == RESPONSE_STREAM ? "Stream" : response == RESPONSE_CHUNKED ? "Chunked" : "Singleton";
+	return response == RESPONSE_STREAM ? "Streamed" : response == RESPONSE_CHUNKED ? "Chunked" : "Singleton";
 }
 
 static void
@@ -105,6 +107,34 @@ import_put(struct reporter *r, struct object *o, uint32_t from, struct bytes sub
 	put_boolean(o, "invalid", false);
 }
 
+/* What each account has of the system account without saying so. */
+static void
+builtins_put(struct reporter *r, struct object *o, json_t *list, const struct account *a)
+{
+	static const struct { const char *from, *what, *local; bool all; } builtins[] = {
+		{ "$SYS.REQ.ACCOUNT", "CONNZ", "$SYS.REQ.ACCOUNT.PING.CONNZ", false },
+		{ "$SYS.REQ.ACCOUNT", "CONNZ", "$SYS.REQ.SERVER.PING.CONNZ", false },
+		{ "$SYS.REQ.ACCOUNT", "STATZ", "$SYS.REQ.ACCOUNT.PING.STATZ", false },
+		{ "$SYS.REQ.USER", "INFO", "$SYS.REQ.USER.INFO", true },	/* also the system account itself */
+	};
+	char			subject[SUBJECT_MOST];
+	struct object		one;
+	size_t			i;
+	int			len;
+
+	for (i = 0; i < sizeof(builtins) / sizeof(builtins[0]); i++) {
+		if (r->settings->system_account[0] == '\0' || (a->number == ACCOUNT_SYSTEM && !builtins[i].all))
+			continue;
+		len = snprintf(subject, sizeof(subject), "%s.%s.%s", builtins[i].from, a->name, builtins[i].what);
+		one = OBJECT();
+		import_put(r, &one, ACCOUNT_SYSTEM, (struct bytes){ subject, (size_t)len },
+		    bytes_of(builtins[i].local), true);
+		put_boolean(&one, "share", builtins[i].all);
+		put_boolean(&one, "tracking", false);
+		put_last(o, list, &one);
+	}
+}
+
 static void
 imports_put(struct reporter *r, struct object *o, const struct account *a)
 {
@@ -128,6 +158,7 @@ imports_put(struct reporter *r, struct object *o, const struct account *a)
 		put_boolean(&one, "tracking", a->services[i].latency != NULL);
 		put_last(o, list, &one);
 	}
+	builtins_put(r, o, list, a);
 	if (json_array_size(list) > 0)
 		put(o, "imports", json_incref(list));
 	json_decref(list);
@@ -164,6 +195,17 @@ tally_of(struct reporter *r, uint32_t account)
 	return one;
 }
 
+/* Figures of a cache that is not there are 0. */
+static void
+sublist_put(struct object *o, uint64_t subscriptions)
+{
+	struct object	stats = OBJECT();
+
+	put_number(&stats, "num_subscriptions", subscriptions);
+	cache_put(&stats);
+	put_object(o, "sublist_stats", &stats);
+}
+
 json_t *
 account_detail(struct reporter *r, const struct account *a)
 {
@@ -185,6 +227,8 @@ account_detail(struct reporter *r, const struct account *a)
 	mappings_put(&o, a);
 	exports_put(r, &o, a);
 	imports_put(r, &o, a);
+	put_text(&o, "name_tag", a->name);
+	sublist_put(&o, tally.subscriptions);
 	return object_json(&o);
 }
 
@@ -242,7 +286,7 @@ tally_put(struct object *o, const char *name, const struct tally *t)
 	put_number(o, "num_subscriptions", t->subscriptions);
 	traffic_put(o, "sent", t->out_msgs, t->out_bytes);
 	traffic_put(o, "received", t->in_msgs, t->in_bytes);
-	put_number(o, "slow_consumers", 0);
+	put_number(o, "slow_consumers", t->slow_consumers);
 }
 
 /* Was it asked for? All are where none was named. */

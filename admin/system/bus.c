@@ -88,7 +88,7 @@ placed(void *program)
 		return;
 	inbox_subscribe(s);
 	subscribe(s, ACCOUNT_SERVER, FOR_EVENTS, BYTES("event"));
-	events_begin(s);
+	events_look(s);
 }
 
 static const struct broker_calls calls = {

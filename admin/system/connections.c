@@ -34,6 +34,22 @@ connection_cid(const struct view *v, unsigned worker, uint32_t slot)
 	return load(&record_of(v, worker, slot)->cid);
 }
 
+bool
+connection_any(const struct view *v, uint32_t account)
+{
+	const struct connection_record	*r;
+	uint32_t			 slot, top;
+	unsigned			 worker;
+
+	for (worker = 0; worker < PARTICIPANTS; worker++)
+		for (slot = 0, top = connection_top(v, worker); slot < top; slot++) {
+			r = record_of(v, worker, slot);
+			if (load(&r->cid) != 0 && *(const volatile uint32_t *)&r->account == account)
+				return true;
+		}
+	return false;
+}
+
 /* A text of at most size - 1 bytes that somebody may be writing. */
 static void
 text_copy(char *out, const char *shared, size_t size)
@@ -136,8 +152,8 @@ closed_add(struct closed *all, const struct msg_client_event *e)
 		all->next = CLOSED_KEPT;
 	*c = (struct connection){ .cid = e->cid, .start = e->start, .last = e->stop, .stop = e->stop,
 	    .in_msgs = e->in_msgs, .in_bytes = e->in_bytes, .out_msgs = e->out_msgs,
-	    .out_bytes = e->out_bytes, .rtt = e->rtt, .account = (uint32_t)e->account,
-	    .port = (uint16_t)e->port };
+	    .out_bytes = e->out_bytes, .rtt = e->rtt, .account = e->kind == EVENT_DISCONNECTED ? (uint32_t)e->account : 0,
+	    .subscriptions = (uint32_t)e->subscriptions, .port = (uint16_t)e->port };
 	field_copy(c->host, sizeof(c->host), e->host);
 	field_copy(c->lang, sizeof(c->lang), e->lang);
 	field_copy(c->version, sizeof(c->version), e->version);

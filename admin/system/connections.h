@@ -19,6 +19,8 @@ uint32_t connection_top(const struct view *v, unsigned worker);
 bool connection_read(const struct view *v, unsigned worker, uint32_t slot, struct connection *c);
 /* The number of who is in that slot, whatever it is; 0: nobody. */
 uint64_t connection_cid(const struct view *v, unsigned worker, uint32_t slot);
+/* Is anybody connected who is in that account? */
+bool connection_any(const struct view *v, uint32_t account);
 
 /* The last that closed. */
 #define CLOSED_KEPT	10000u

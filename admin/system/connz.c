@@ -6,7 +6,7 @@
 #include "admin/system/times.h"
 #include "nats/subject.h"
 
-#define SUBSCRIPTIONS_MOST	65536u	/* that one report names, and looks at for a filter of one connection */
+#define SUBSCRIPTIONS_MOST	65536u	/* that are looked at for a filter of one connection */
 
 const struct option options_connz[] = {
 	{ "sort", "sort", OPTION_TEXT }, { "auth", "auth", OPTION_BOOLEAN },
@@ -17,7 +17,7 @@ const struct option options_connz[] = {
 	{ "filter_subject", "filter_subject", OPTION_TEXT }, { NULL, NULL, OPTION_TEXT },
 };
 
-enum state { STATE_OPEN, STATE_CLOSED, STATE_ALL };
+enum state { STATE_OPEN, STATE_CLOSED, STATE_ALL, STATE_UNKNOWN };
 
 /* One connection that is to be listed. Those that are closed are of no worker. */
 #define WORKER_NONE	PARTICIPANTS
@@ -36,7 +36,7 @@ struct connz {
 	struct row	*rows;
 	size_t		 count, room, most;
 	uint64_t	 total;
-	uint32_t	 named;			/* subscriptions so far */
+	size_t		 named;			/* bytes of subscriptions so far */
 };
 
 /* ---- order */
@@ -126,7 +126,7 @@ connz_read(struct connz *z, struct refused *refused)
 	int64_t	state = option_number(z->options, "state", STATE_OPEN);
 	int64_t	cid = option_number(z->options, "cid", 0);
 
-	z->state = state == STATE_CLOSED || state == STATE_ALL ? (enum state)state : STATE_OPEN;
+	z->state = state < 0 || state > STATE_ALL ? STATE_UNKNOWN : (enum state)state;
 	z->auth = option_is(z->options, "auth");
 	z->detail = option_is(z->options, "subscriptions_detail");
 	z->subscriptions = z->detail || option_is(z->options, "subscriptions");
@@ -230,11 +230,12 @@ subscriptions_put(struct connz *z, struct object *o, unsigned worker, const stru
 	json_t				*list = json_array();
 	uint32_t			slot = c->first, left = c->subscriptions;
 
-	for (; left > 0 && z->named < SUBSCRIPTIONS_MOST && subscription_read(&z->r->view, worker, slot, &sub);
+	for (; left > 0 && z->named < REPORT_TEXTS && subscription_read(&z->r->view, worker, slot, &sub);
 	    left--, slot = sub.conn_next) {
-		z->named++;
+		z->named += REPORT_TEXT;
 		if (!subscription_interest(z->r, worker, sub.record, &interest))
 			continue;
+		z->named += interest.subject.len;
 		if (!z->detail) {
 			o->failed |= json_array_append_new(list, text_json(interest.subject)) != 0;
 			continue;
@@ -292,12 +293,12 @@ connection_put(struct connz *z, struct object *o, unsigned worker, const struct 
 	put_bytes_any(o, "version", bytes_of(c->version));
 	if (z->auth) {
 		put_bytes_any(o, "authorized_user", bytes_of(c->user));
-		put_bytes(o, "account", account_title(z->r, c->account));
+		put_bytes_any(o, "account", account_title(z->r, c->account));
 	}
 	if (z->subscriptions && worker != WORKER_NONE)
 		subscriptions_put(z, o, worker, c);
 	if (z->auth)
-		put_bytes(o, "name_tag", account_title(z->r, c->account));
+		put_bytes_any(o, "name_tag", account_title(z->r, c->account));
 }
 
 static void
@@ -360,7 +361,7 @@ connz_make(struct reporter *r, const json_t *options, struct refused *refused)
 	}
 	if (option_text(options, "mqtt_client").len > 0)
 		z.cid = UINT64_MAX;		/* there are none of these */
-	if (rows_gather(&z) != 0)
+	if (z.state != STATE_UNKNOWN && rows_gather(&z) != 0)
 		goto out;
 	put_text(&o, "server_id", r->settings->server_id);
 	put_time(&o, "now", z.now);

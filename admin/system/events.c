@@ -119,15 +119,20 @@ account_subject(char out[SUBJECT_MOST], struct system *s, uint64_t account, cons
 	return snprintf(out, SUBJECT_MOST, "$SYS.ACCOUNT.%.*s.%s", (int)name.len, name.data, behind) < SUBJECT_MOST;
 }
 
+static bool
+is_changed(const struct events *e, uint32_t account)
+{
+	return (e->is_changed[account / 8] >> account % 8 & 1) != 0;
+}
+
 static void
 account_changed(struct system *s, uint32_t account)
 {
 	struct events	*e = &s->events;
-	uint32_t	*grown, i, room = e->room == 0 ? 16 : e->room * 2;
+	uint32_t	*grown, room = e->room == 0 ? 16 : e->room * 2;
 
-	for (i = 0; i < e->nchanged; i++)
-		if (e->changed[i] == account)
-			return;
+	if (is_changed(e, account))
+		return;
 	if (e->nchanged == e->room) {
 		grown = reallocarray(e->changed, room, sizeof(*grown));
 		if (grown == NULL)
@@ -136,6 +141,14 @@ account_changed(struct system *s, uint32_t account)
 		e->room = room;
 	}
 	e->changed[e->nchanged++] = account;
+	e->is_changed[account / 8] |= (uint8_t)(1 << account % 8);
+}
+
+static void
+changes_forget(struct events *e)
+{
+	while (e->nchanged > 0)
+		e->is_changed[e->changed[--e->nchanged] / 8] = 0;
 }
 
 static void
@@ -169,7 +182,10 @@ client_event(void *arg, const struct msg *record)
 		refused_tell(s, e);
 		return 0;
 	}
-	account_changed(s, (uint32_t)e->account);
+	if (e->kind == EVENT_CONNECTED && e->account == ACCOUNT_SYSTEM)
+		events_look(s);
+	if (e->kind != EVENT_NEVER_IN)
+		account_changed(s, (uint32_t)e->account);
 	if (!account_subject(subject, s, e->account, e->kind == EVENT_CONNECTED ? "CONNECT" : "DISCONNECT"))
 		return 0;
 	if (e->kind == EVENT_CONNECTED)
@@ -287,17 +303,6 @@ conns_tell(struct system *s, const struct account *a, const struct tally *t)
 	free(text);
 }
 
-static bool
-is_changed(const struct events *e, uint32_t account)
-{
-	uint32_t	i;
-
-	for (i = 0; i < e->nchanged; i++)
-		if (e->changed[i] == account)
-			return true;
-	return false;
-}
-
 /* Would anybody hear of an account that changed? */
 static bool
 changes_wanted(struct system *s)
@@ -347,7 +352,7 @@ conns_tell_all(struct system *s, bool all)
 		if (is_changed(&s->events, s->accounts->all[i]->number) || (all && tallies[i].connections > 0))
 			conns_tell(s, s->accounts->all[i], &tallies[i]);
 	free(tallies);
-	s->events.nchanged = 0;
+	changes_forget(&s->events);
 	ev_timer_stop(s->child.loop, &s->events.counting);
 	ev_timer_set(&s->events.counting, (now() - began) * COUNTING_SHARE + 0.001, 0);
 	ev_timer_start(s->child.loop, &s->events.counting);
@@ -368,7 +373,7 @@ events_work(struct system *s)
 	if (changes_wanted(s))
 		conns_tell_all(s, false);
 	else
-		s->events.nchanged = 0;
+		changes_forget(&s->events);
 }
 
 /* ---- from time to time, and at the end */
@@ -388,15 +393,59 @@ statsz_tell(struct system *s)
 	event_publish(s, ACCOUNT_SYSTEM, subject, &o);
 }
 
+/* Does the account take streams of the system account? */
+static bool
+is_importer(const struct account *a)
+{
+	uint32_t	i;
+
+	for (i = 0; i < a->nstreams; i++)
+		if (a->streams[i].from == ACCOUNT_SYSTEM)
+			return true;
+	return false;
+}
+
+/* Could anybody subscribe to what we say from time to time, without our hearing of it? */
+static bool
+may_listen(struct system *s)
+{
+	uint32_t	i;
+
+	if (!bus_speaks(s))
+		return false;
+	for (i = 0; s->accounts != NULL && i < s->accounts->count; i++)
+		if (is_importer(s->accounts->all[i]))
+			return true;
+	return connection_any(&s->reporter.view, ACCOUNT_SYSTEM);
+}
+
 static void
 period(struct ev_loop *loop, ev_timer *t, int events)
 {
 	struct system	*s = t->data;
 
+	if (!may_listen(s)) {
+		ev_timer_stop(loop, t);
+		return;
+	}
 	broker_refresh(s->bus.part.broker);
 	statsz_tell(s);
 	if (++s->events.ticks % CONNS_PERIOD == 0 && any_wanted(s))
 		conns_tell_all(s, true);
+}
+
+/* Who is there now may be somebody: period() finds out. Without anybody nothing wakes us. */
+void
+events_look(struct system *s)
+{
+	ev_timer	*t = &s->events.statsz;
+	struct totals	 totals;
+
+	view_totals(&s->reporter.view, &totals);
+	if (ev_is_active(t) || !bus_speaks(s) || totals.connections == 0)
+		return;
+	ev_timer_set(t, STATSZ_PERIOD, STATSZ_PERIOD);
+	ev_timer_start(s->child.loop, t);
 }
 
 void
@@ -422,12 +471,6 @@ events_init(struct system *s)
 	ev_timer_init(&s->events.statsz, period, STATSZ_PERIOD, STATSZ_PERIOD);
 	s->events.statsz.data = s;
 	ev_timer_init(&s->events.counting, counted, 0, 0);
-}
-
-void
-events_begin(struct system *s)
-{
-	ev_timer_start(s->child.loop, &s->events.statsz);
 }
 
 void

@@ -1,7 +1,8 @@
 /*
  * What is asked in the system account. A request is only noted when it comes,
- * and answered in a turn of its own: a flood costs those who ask, since what
- * is too much for the queue gets no answer, and the lanes never wait for us.
+ * and answered in a turn of its own: the lanes never wait for us. Who asks has a
+ * queue, and these take turns; what is too much is taken from the longest, and
+ * gets no answer. So a flood costs those who make it.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,43 +11,118 @@
 #include "admin/system/system.h"
 #include "admin/system/times.h"
 #include "common/log.h"
+#include "shm/hash.h"
+
+#define TOO_MANY	"too many requests in the system account: some are not answered"
 
 struct request {
-	STAILQ_ENTRY(request)	 entry;
-	uint32_t		 size;
+	TAILQ_ENTRY(request)	 entry;
+	uint32_t		 cost;
 	struct bytes		 subject, body;	/* in text */
 	char			*reply;		/* likewise, with a NUL; empty: nobody wants an answer */
 	char			 text[];
 };
 
-/* ---- the queue */
+/* One that did not go out: a lane is full. */
+struct answer {
+	TAILQ_ENTRY(answer)	 entry;
+	char			*text, *to;
+};
+
+/* What follows prefix; false: it does not begin so. */
+static bool
+behind(struct bytes subject, struct bytes prefix, struct bytes *rest)
+{
+	if (subject.len < prefix.len || memcmp(subject.data, prefix.data, prefix.len) != 0)
+		return false;
+	*rest = (struct bytes){ subject.data + prefix.len, subject.len - prefix.len };
+	return true;
+}
+
+/* ---- the queues */
 
 void
 inbox_init(struct inbox *q)
 {
-	STAILQ_INIT(&q->waiting);
+	unsigned	i;
+
+	for (i = 0; i < ASKERS; i++)
+		TAILQ_INIT(&q->askers[i].waiting);
+	TAILQ_INIT(&q->answers);
 }
 
 static void
-answer_drop(struct inbox *q)
+request_take(struct inbox *q, struct asker *a, struct request *r)
 {
-	free(q->answer);
-	free(q->answer_to);
-	q->answer = q->answer_to = NULL;
+	TAILQ_REMOVE(&a->waiting, r, entry);
+	a->bytes -= r->cost;
+	q->bytes -= r->cost;
+}
+
+static void
+answer_free(struct inbox *q, struct answer *a)
+{
+	TAILQ_REMOVE(&q->answers, a, entry);
+	q->held -= strlen(a->text);
+	free(a->text);
+	free(a->to);
+	free(a);
 }
 
 void
 inbox_free(struct inbox *q)
 {
 	struct request	*r;
+	unsigned	 i;
 
-	while ((r = STAILQ_FIRST(&q->waiting)) != NULL) {
-		STAILQ_REMOVE_HEAD(&q->waiting, entry);
-		free(r);
-	}
-	answer_drop(q);
+	for (i = 0; i < ASKERS; i++)
+		while ((r = TAILQ_FIRST(&q->askers[i].waiting)) != NULL) {
+			request_take(q, &q->askers[i], r);
+			free(r);
+		}
+	while (!TAILQ_EMPTY(&q->answers))
+		answer_free(q, TAILQ_FIRST(&q->answers));
 	while (q->nreloads > 0)
 		free(q->reloads[--q->nreloads]);
+}
+
+/*
+ * The queue of who asks. Replies to other accounts are in _R_, and then the subject
+ * has the account; those to one client differ in their last token, as a rule.
+ */
+static struct asker *
+asker_of(struct system *s, const struct message *m)
+{
+	struct bytes	 who = m->reply, token;
+	const char	*dot;
+
+	if (behind(m->reply, BYTES("_R_."), &token))
+		who = m->subject;
+	else if (who.len > 0 && (dot = memrchr(who.data, '.', who.len)) != NULL)
+		who.len = (size_t)(dot - who.data);
+	return &s->inbox.askers[hash_bytes(s->bus.part.secret, who) % ASKERS];
+}
+
+/* Room for so much more in the queue of `asker`. False: it is the longest, so nobody else makes room for it. */
+static bool
+request_room(struct inbox *q, const struct asker *asker, uint32_t cost)
+{
+	struct asker	*a, *longest;
+	struct request	*last;
+
+	while (cost > REQUESTS_BYTES - q->bytes) {
+		longest = &q->askers[0];
+		for (a = longest + 1; a < q->askers + ASKERS; a++)
+			if (a->bytes > longest->bytes)
+				longest = a;
+		if (longest->bytes < asker->bytes + cost)
+			return false;
+		last = TAILQ_LAST(&longest->waiting, request_list);
+		request_take(q, longest, last);
+		free(last);
+		log_limited(LOG_WARN, "requests", "%s", TOO_MANY);
+	}
+	return true;
 }
 
 void
@@ -55,44 +131,57 @@ inbox_add(struct system *s, const struct message *m)
 	struct inbox	*q = &s->inbox;
 	struct bytes	 body = { m->body.data + m->header, m->body.len - m->header };
 	size_t		 size = m->subject.len + body.len + m->reply.len + 1;
+	struct asker	*a = asker_of(s, m);
 	struct request	*r = NULL;
 
-	if (q->count < REQUESTS_MOST && size <= REQUESTS_BYTES - q->bytes)
+	if (size <= REQUESTS_BYTES - REQUEST_COST && request_room(q, a, (uint32_t)size + REQUEST_COST))
 		r = malloc(sizeof(*r) + size);
 	if (r == NULL) {
-		log_limited(LOG_WARN, "requests", "too many requests in the system account: some are not answered");
+		log_limited(LOG_WARN, "requests", "%s", TOO_MANY);
 		return;
 	}
-	r->size = (uint32_t)size;
+	r->cost = (uint32_t)size + REQUEST_COST;
 	r->subject = (struct bytes){ memcpy(r->text, m->subject.data, m->subject.len), m->subject.len };
 	r->body = (struct bytes){ r->text + m->subject.len, body.len };
 	memcpy(r->text + m->subject.len, body.data, body.len);
 	r->reply = r->text + m->subject.len + body.len;
 	memcpy(r->reply, m->reply.data, m->reply.len);
 	r->reply[m->reply.len] = '\0';
-	STAILQ_INSERT_TAIL(&q->waiting, r, entry);
-	q->count++;
-	q->bytes += r->size;
+	TAILQ_INSERT_TAIL(&a->waiting, r, entry);
+	a->bytes += r->cost;
+	q->bytes += r->cost;
 }
 
 /* ---- answers */
 
-/* Takes text. What a full lane does not take now is kept; nothing else is answered meanwhile. */
+/* Takes text. What a full lane does not take now is kept, and others are answered meanwhile. */
 static void
 answer_text(struct system *s, const char *to, char *text)
 {
-	if (text == NULL || *to == '\0') {
+	struct inbox	*q = &s->inbox;
+	struct answer	*a;
+
+	if (text == NULL || *to == '\0' || bus_publish(s, ACCOUNT_SYSTEM, to, bytes_of(text)) == 0 ||
+	    (a = malloc(sizeof(*a))) == NULL) {
 		free(text);
 		return;
 	}
-	if (bus_publish(s, ACCOUNT_SYSTEM, to, bytes_of(text)) == 0) {
-		free(text);
-		return;
-	}
-	s->inbox.answer_to = strdup(to);
-	s->inbox.answer = text;
-	if (s->inbox.answer_to == NULL)
-		answer_drop(&s->inbox);
+	*a = (struct answer){ .text = text, .to = strdup(to) };
+	TAILQ_INSERT_TAIL(&q->answers, a, entry);
+	q->held += strlen(text);
+	if (a->to == NULL)
+		answer_free(q, a);
+}
+
+/* A lane that was full has space. */
+static void
+answers_again(struct system *s)
+{
+	struct answer	*a, *next;
+
+	TAILQ_FOREACH_SAFE(a, &s->inbox.answers, entry, next)
+		if (bus_publish(s, ACCOUNT_SYSTEM, a->to, bytes_of(a->text)) == 0)
+			answer_free(&s->inbox, a);
 }
 
 static void
@@ -146,9 +235,6 @@ answer_report(struct system *s, const struct request *q, const struct report_kin
 	struct refused	 refused = { 200, "no memory" };
 	json_t		*data = kind->make(&s->reporter, options, &refused);
 
-	/* over HTTP that is its status */
-	if (data != NULL && strcmp(kind->name, "HEALTHZ") == 0)
-		json_object_set_new(data, "status_code", json_integer(refused.status));
 	answer_data(s, q->reply, data, refused.why);
 }
 
@@ -274,8 +360,7 @@ inbox_reloaded(struct system *s, struct bytes error)
 	unsigned	 i;
 
 	for (i = 0; i < q->nreloads; i++) {
-		if (q->answer == NULL)
-			answer_plain(s, q->reloads[i], error.len == 0 || text == NULL ? NULL : text, 500);
+		answer_plain(s, q->reloads[i], error.len == 0 || text == NULL ? NULL : text, 500);
 		free(q->reloads[i]);
 	}
 	q->nreloads = 0;
@@ -323,6 +408,7 @@ server_request(struct system *s, const struct request *q, struct bytes what)
 
 /* ---- one account */
 
+/* Silent where it has nobody connected. */
 static void
 account_conns(struct system *s, const struct request *q, const struct account *a)
 {
@@ -332,7 +418,7 @@ account_conns(struct system *s, const struct request *q, const struct account *a
 	if (a == NULL || (all = tallies_take(&s->reporter.view, &s->reporter.past, s->accounts)) == NULL)
 		return;
 	for (i = 0; i < s->accounts->count; i++)
-		if (s->accounts->all[i] == a)
+		if (s->accounts->all[i] == a && all[i].connections > 0)
 			answer_text(s, q->reply, conns_text(s, a->name, &all[i]));
 	free(all);
 }
@@ -451,16 +537,6 @@ inbox_subscribe(struct system *s)
 
 /* ---- all of them */
 
-/* What follows prefix; false: it does not begin so. */
-static bool
-behind(struct bytes subject, struct bytes prefix, struct bytes *rest)
-{
-	if (subject.len < prefix.len || memcmp(subject.data, prefix.data, prefix.len) != 0)
-		return false;
-	*rest = (struct bytes){ subject.data + prefix.len, subject.len - prefix.len };
-	return true;
-}
-
 /* What is before the last dot, and behind it. False: there is none. */
 static bool
 split(struct bytes text, struct bytes *whom, struct bytes *what)
@@ -522,19 +598,19 @@ bool
 inbox_work(struct system *s)
 {
 	struct inbox	*q = &s->inbox;
+	struct asker	*a;
 	struct request	*r;
 
-	if (q->answer != NULL) {
-		if (!s->bus.unblocked || bus_publish(s, ACCOUNT_SYSTEM, q->answer_to, bytes_of(q->answer)) != 0)
-			return false;
-		answer_drop(q);
-	}
-	if ((r = STAILQ_FIRST(&q->waiting)) == NULL)
+	if (s->bus.unblocked)
+		answers_again(s);
+	if (q->bytes == 0 || q->held > ANSWERS_BYTES)
 		return false;
-	STAILQ_REMOVE_HEAD(&q->waiting, entry);
-	q->count--;
-	q->bytes -= r->size;
+	do {
+		q->turn = (q->turn + 1) % ASKERS;
+		a = &q->askers[q->turn];
+	} while ((r = TAILQ_FIRST(&a->waiting)) == NULL);
+	request_take(q, a, r);
 	request_answer(s, r);
 	free(r);
-	return q->count > 0 && q->answer == NULL;
+	return q->bytes > 0 && q->held <= ANSWERS_BYTES;
 }

@@ -110,6 +110,7 @@ receive(struct channel *ch, const struct msg *m, const int *fds)
 	case MSG_tables_gone:
 	case MSG_process:
 		view_receive(s, m, fds);
+		events_look(s);
 		return 0;
 	case MSG_monitor_channel:
 		monitor_open(s, fds[0]);
@@ -158,6 +159,7 @@ apply(struct child *child, const struct settings *before)
 	accounts_free(s->accounts);
 	s->reporter.accounts = s->accounts = s->next_accounts;
 	s->next_accounts = NULL;
+	events_look(s);
 	if (s->bus.part.broker != NULL)
 		broker_set_watchdog(s->bus.part.broker, child->settings.watchdog);
 }

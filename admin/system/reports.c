@@ -87,6 +87,8 @@ report_text(struct reporter *r, const struct report_kind *kind, struct bytes que
 	json_decref(options);
 	if (json == NULL)
 		return NULL;
+	if (kind->make == healthz_make)
+		json_object_del(json, "status_code");	/* the answer has it */
 	text = json_dumps(json, JSON_REAL_PRECISION(12) | (kind->make == healthz_make ? JSON_COMPACT : JSON_INDENT(2)));
 	json_decref(json);
 	return text;

@@ -65,6 +65,8 @@ extern const struct option options_none[], options_connz[], options_subsz[], opt
 
 #define REPORT_LIMIT	1024u	/* entries, unless asked for others */
 #define REPORT_MOST	16384u	/* ... and never more */
+#define REPORT_TEXTS	(8u << 20)	/* bytes of the subscriptions that one report names */
+#define REPORT_TEXT	96u	/* ... each with so many for what is around its subject */
 
 /* offset and limit of a list, from what was asked, within bounds. */
 void report_window(const json_t *options, uint64_t *offset, uint64_t *limit);
@@ -80,6 +82,8 @@ uint32_t account_titled(const struct reporter *r, struct bytes name);
 json_t *account_detail(struct reporter *r, const struct account *account);
 
 struct object;
+/* Figures of the 2.x server's cache of subjects: zeros. */
+void cache_put(struct object *o);
 /* What `acc` and what follows it say of an account. */
 void tally_put(struct object *o, const char *name, const struct tally *t);
 

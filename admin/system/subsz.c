@@ -19,6 +19,7 @@ struct subsz {
 	struct bytes	 test;			/* len 0: whatever they match */
 	uint64_t	 offset, limit, total;
 	uint32_t	 looked;
+	size_t		 named;			/* bytes of those that are listed */
 	struct object	*o;
 	json_t		*list;
 };
@@ -30,8 +31,9 @@ subscription_take(struct subsz *z, unsigned worker, const struct subscription *s
 {
 	struct object	one;
 
-	if (z->total++ < z->offset || z->total > z->offset + z->limit)
+	if (z->total++ < z->offset || z->total > z->offset + z->limit || z->named > REPORT_TEXTS)
 		return;
+	z->named += REPORT_TEXT + interest->subject.len;
 	one = OBJECT();
 	subscription_put(&one, z->r, worker, sub, interest, true);
 	put_last(z->o, z->list, &one);
@@ -76,16 +78,24 @@ subscriptions_count(struct reporter *r, uint32_t account)
 	return n;
 }
 
-json_t *
-subsz_make(struct reporter *r, const json_t *options, struct refused *refused)
+void
+cache_put(struct object *o)
 {
 	static const char *const	none[] = { "num_cache", "num_inserts", "num_removes", "num_matches",
 					    "cache_hit_rate", "max_fanout", "avg_fanout" };
+	size_t				i;
+
+	for (i = 0; i < sizeof(none) / sizeof(none[0]); i++)
+		put_number(o, none[i], 0);
+}
+
+json_t *
+subsz_make(struct reporter *r, const json_t *options, struct refused *refused)
+{
 	struct object			o = OBJECT();
 	struct bytes			account = option_text(options, "account");
 	struct subsz			z = { .r = r, .o = &o, .test = option_text(options, "test") };
 	unsigned			worker;
-	size_t				i;
 
 	if (z.test.len > 0 && !subject_literal(z.test)) {
 		json_decref(o.json);
@@ -104,8 +114,7 @@ subsz_make(struct reporter *r, const json_t *options, struct refused *refused)
 	put_text(&o, "server_id", r->settings->server_id);
 	put_time(&o, "now", times_now());
 	put_number(&o, "num_subscriptions", subscriptions_count(r, z.account));
-	for (i = 0; i < sizeof(none) / sizeof(none[0]); i++)
-		put_number(&o, none[i], 0);
+	cache_put(&o);
 	put_number(&o, "total", z.total);
 	put_number(&o, "offset", z.offset);
 	put_number(&o, "limit", z.limit);

@@ -12,7 +12,9 @@
 #include "common/child.h"
 
 struct request;
-STAILQ_HEAD(request_list, request);
+TAILQ_HEAD(request_list, request);
+struct answer;
+TAILQ_HEAD(answer_list, answer);
 
 /* ---- bus.c: being a participant */
 
@@ -28,15 +30,18 @@ struct bus {
 
 /* ---- inbox.c: what is asked in the system account */
 
-#define REQUESTS_MOST	1024u		/* that wait */
-#define REQUESTS_BYTES	(4u << 20)	/* ... and what they take */
+#define ASKERS		64u		/* queues, one for those whose names have one hash */
+#define REQUESTS_BYTES	(4u << 20)	/* what requests that wait may take, all together */
+#define REQUEST_COST	4096u		/* ... each with so much more */
+#define ANSWERS_BYTES	(16u << 20)	/* the same of answers, for whom a lane is full */
 #define RELOADS_MOST	16u		/* that wait for the end of a reload */
 
 struct inbox {
-	struct request_list	 waiting;
-	uint32_t		 count, bytes;
-	char			*answer;	/* that did not go out: a lane is full. NULL: none */
-	char			*answer_to;
+	struct asker { struct request_list waiting; uint32_t bytes; } askers[ASKERS];
+	unsigned		 turn;		/* whose request was answered last */
+	uint32_t		 bytes;
+	struct answer_list	 answers;
+	size_t			 held;		/* bytes of these */
 	char			*reloads[RELOADS_MOST];	/* whom to tell of it */
 	unsigned		 nreloads;
 };
@@ -54,6 +59,7 @@ struct events {
 	unsigned	 ticks;
 	uint32_t	*changed;	/* accounts whose number of clients did */
 	uint32_t	 nchanged, room;
+	uint8_t		 is_changed[DIRECTORY_ACCOUNTS / 8];	/* the same, a bit for each */
 };
 
 struct system {
@@ -92,8 +98,8 @@ void inbox_reloaded(struct system *s, struct bytes error);
 
 void events_init(struct system *s);
 void events_free(struct system *s);
-/* We are part of the fabric from now on. */
-void events_begin(struct system *s);
+/* Somebody may listen from now on: accounts, workers or clients are other ones. */
+void events_look(struct system *s);
 /* A message of a worker about its clients; from within the broker. */
 void events_receive(struct system *s, struct bytes body);
 /* At the end of a turn. */

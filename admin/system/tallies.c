@@ -1,5 +1,8 @@
 #include <stdlib.h>
+#include <string.h>
 #include "admin/system/tallies.h"
+
+#define SLOW	BYTES("Slow Consumer ")	/* how the reasons of all that were cut for that begin */
 
 /* A sum that stays within INT64_MAX. */
 static void
@@ -53,6 +56,8 @@ past_add(struct past *p, const struct msg_client_event *e)
 	add(&t->in_bytes, e->in_bytes);
 	add(&t->out_msgs, e->out_msgs);
 	add(&t->out_bytes, e->out_bytes);
+	if (e->reason.len > SLOW.len && memcmp(e->reason.data, SLOW.data, SLOW.len) == 0)
+		add(&t->slow_consumers, 1);
 }
 
 void

@@ -7,6 +7,7 @@
 struct tally {
 	uint64_t	connections, subscriptions;		/* now */
 	uint64_t	in_msgs, in_bytes, out_msgs, out_bytes;	/* of these, and of those that left */
+	uint64_t	slow_consumers;				/* of those that left */
 };
 
 /* Of the connections that are gone, as far as we heard of them: by account number, 0 nobody. */

@@ -1,17 +1,16 @@
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include "common/log.h"
 #include "supervisor/auth/attempt.h"
 #include "supervisor/auth/worker.h"
-
-#define EARLY_PATIENCE	1.0	/* seconds that a login waits until all workers have said who is in */
 
 /* A copy of what a client offered, wiped after use. */
 struct delayed {
 	TAILQ_ENTRY(delayed)	 entry;
 	struct session		*session;
 	double			 due;
-	bool			 early;		/* not all workers had said who is in */
+	bool			 early;		/* on auth.early */
 	size_t			 size;
 	struct msg_login	 login;		/* points into data */
 	char			 data[];
@@ -49,18 +48,26 @@ login_size(const struct msg_login *m)
 	    m->nkey.len + m->sig.len + m->certificate.len;
 }
 
+static struct delayed_list *
+delayed_list(struct auth *a, bool early)
+{
+	return early ? &a->early : &a->delayed;
+}
+
 static void
 delay_timer(struct auth *a)
 {
-	const struct delayed	*d = TAILQ_FIRST(&a->delayed);
+	const struct delayed	*d = TAILQ_FIRST(&a->delayed), *early = TAILQ_FIRST(&a->early);
 
+	if (d == NULL || (early != NULL && early->due < d->due))
+		d = early;
 	auth_timer(a, &a->delay, d == NULL ? 0 : d->due);
 }
 
 static void
 delayed_free(struct auth *a, struct delayed *d)
 {
-	TAILQ_REMOVE(&a->delayed, d, entry);
+	TAILQ_REMOVE(delayed_list(a, d->early), d, entry);
 	d->session->worker->waiting -= d->size;
 	explicit_bzero(d, d->size);
 	free(d);
@@ -83,8 +90,8 @@ attempt_delay(struct auth *a, struct session *s, const struct msg_login *m, bool
 	s->worker->waiting += size;
 	s->state = SESSION_DELAYED;
 	s->u.delayed = d;
-	TAILQ_INSERT_TAIL(&a->delayed, d, entry);
-	if (TAILQ_FIRST(&a->delayed) == d)
+	TAILQ_INSERT_TAIL(delayed_list(a, early), d, entry);
+	if (TAILQ_FIRST(delayed_list(a, early)) == d)
 		delay_timer(a);
 	a->throttled += !early;
 	return true;
@@ -169,22 +176,28 @@ refuse_at_once(struct worker *w, const struct msg_login *m)
 	return channel_send(&w->channel, &answer, NULL);
 }
 
+/* s is in a state, or gone, after this. */
 static void
-attempt_start(struct auth *a, struct session *s, const struct msg_login *m)
+attempt_look(struct auth *a, struct session *s, const struct msg_login *m, bool early, bool delays)
 {
-	const bool	early = !workers_told(a);
-	char		claims[LOGIN_TEXT];
+	char	claims[LOGIN_TEXT];
 
-	s->source = source_of(m->address);
-	s->type = (uint8_t)m->connection_type;
 	s->u.peer.uid = (uint32_t)m->peer_uid;
 	s->u.peer.gid = (uint32_t)m->peer_gid;
-	if (!early && !throttle_delays(&a->throttle, s->source, auth_now()))
+	if (!early && !delays)
 		attempt_decide(a, s, m);
 	else if (!attempt_delay(a, s, m, early)) {
 		login_claimed(m, claims);
 		session_refuse(a, s, AUTH_VIOLATION, claims);
 	}
+}
+
+static void
+attempt_start(struct auth *a, struct session *s, const struct msg_login *m)
+{
+	s->source = source_of(m->address);
+	s->type = (uint8_t)m->connection_type;
+	attempt_look(a, s, m, !workers_told(a), throttle_delays(&a->throttle, s->source, auth_now()));
 }
 
 int
@@ -210,36 +223,37 @@ delayed_decide(struct auth *a, struct delayed *d)
 	struct worker	*w = s->worker;
 
 	s->state = SESSION_NEW;
-	s->u.peer.uid = (uint32_t)d->login.peer_uid;
-	s->u.peer.gid = (uint32_t)d->login.peer_gid;
-	attempt_decide(a, s, &d->login);
+	attempt_look(a, s, &d->login, false, d->early && throttle_delays(&a->throttle, s->source, auth_now()));
 	w->waiting -= d->size;
-	TAILQ_REMOVE(&a->delayed, d, entry);
+	TAILQ_REMOVE(delayed_list(a, d->early), d, entry);
 	explicit_bzero(d, d->size);
 	free(d);
 	worker_flush(w);
 }
 
-void
-attempts_resume(struct auth *a)
+static void
+delayed_resume(struct auth *a, struct delayed_list *all, double until)
 {
 	struct delayed	*d;
 
-	while ((d = TAILQ_FIRST(&a->delayed)) != NULL && d->due <= auth_now())
+	while ((d = TAILQ_FIRST(all)) != NULL && d->due <= until)
 		delayed_decide(a, d);
+}
+
+void
+attempts_resume(struct auth *a)
+{
+	delayed_resume(a, &a->early, auth_now());
+	delayed_resume(a, &a->delayed, auth_now());
 	delay_timer(a);
 }
 
 void
 attempts_resume_early(struct auth *a)
 {
-	struct delayed	*d, *next;
-
 	if (!workers_told(a))
 		return;
-	TAILQ_FOREACH_SAFE(d, &a->delayed, entry, next)
-		if (d->early)
-			delayed_decide(a, d);
+	delayed_resume(a, &a->early, INFINITY);
 	delay_timer(a);
 }
 

@@ -3,6 +3,8 @@
 /* The way of one login: delayed if its source failed too often, decided, its hash compared. */
 #include "supervisor/auth/session.h"
 
+#define EARLY_PATIENCE	1.0	/* seconds that logins wait until all workers have said who is in */
+
 /* 0; -EPROTO: it has this one already; -EMFILE: it has more clients than there can be; -errno of channel_send(). */
 int attempt_begin(struct auth *a, struct worker *w, const struct msg_login *m);
 /* Forget what s waits for, if it does. */

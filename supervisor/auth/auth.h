@@ -28,11 +28,13 @@ struct auth {
 	struct map		 sessions;	/* by worker and cid */
 	struct expiry		 expiry;
 	ev_periodic		 expires;
-	struct delayed_list	 delayed;	/* by when they are due */
+	struct delayed_list	 delayed;	/* their source failed too often; by when they are due */
+	struct delayed_list	 early;		/* not all workers had said who is in; the same */
 	ev_timer		 delay, patience;
 	uint64_t		 grants, nonces;	/* numbers of the next */
 	struct worker		*workers[WORKERS];
 	unsigned		 coming;	/* channels of others that the supervisor sends right now */
+	double			 early_until;	/* then who has not said who is in is not waited for */
 };
 
 /* Seconds, monotonic. */

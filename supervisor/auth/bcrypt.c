@@ -1,5 +1,6 @@
 #include <sys/eventfd.h>
 #include <sys/queue.h>
+#include <sys/resource.h>
 #include <crypt.h>
 #include <ctype.h>
 #include <errno.h>
@@ -16,6 +17,7 @@
 #define PREFIX		4u	/* "$2b$" */
 #define PASSWORD_MOST	72u	/* bytes that bcrypt looks at */
 #define STACK		(256u << 10)
+#define FIRST_NICE	10		/* a ninth of a processor that one other thread wants */
 
 enum { IDLE, WORK, DONE };
 
@@ -42,6 +44,7 @@ TAILQ_HEAD(queues, queue);
 
 struct thread {
 	pthread_t		 id;
+	bool			 first;
 	int			 wake, done;	/* eventfds; done is the same for all */
 	_Atomic int		 state;
 	_Atomic bool		 ending;
@@ -109,8 +112,11 @@ thread_run(void *arg)
 	const struct sched_param none = { 0 };
 	uint64_t		 value;
 
-	/* Where it is not allowed, the threads are as others. */
-	(void)sched_setscheduler(0, SCHED_IDLE, &none);
+	/* Of this thread alone; where it is not allowed, it is as others. */
+	if (t->first)
+		(void)setpriority(PRIO_PROCESS, 0, FIRST_NICE);
+	else
+		(void)sched_setscheduler(0, SCHED_IDLE, &none);
 	atomic_store_explicit(&t->state, DONE, memory_order_release);
 	signal_send(t->done);
 	while (!atomic_load_explicit(&t->ending, memory_order_acquire)) {
@@ -305,6 +311,7 @@ bcrypt_jobs(const struct bcrypt *b)
 static int
 thread_init(struct bcrypt *b, struct thread *t)
 {
+	t->first = t == &b->all[0];
 	t->done = b->done_fd;
 	t->wake = eventfd(0, EFD_CLOEXEC);	/* blocks: the thread waits in it */
 	if (t->wake == -1)

@@ -2,7 +2,9 @@
 #define AUTH_BCRYPT_H
 /*
  * Passwords against bcrypt hashes, on threads that run only when nobody else
- * wants the processor (SCHED_IDLE): a storm of logins delays no message.
+ * wants the processor (SCHED_IDLE): a storm of logins delays no message. The first
+ * thread has a small share all the same (nice(2)), and is fed first: without it nobody
+ * could log in while workers are busy.
  *
  * Jobs wait in a queue for each source, and the sources take turns, so that
  * one that offers thousands of passwords does not keep others out. Threads and

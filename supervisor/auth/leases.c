@@ -338,6 +338,16 @@ pool_cut(struct leases *l, struct pool *p)
 	return true;
 }
 
+/* More waits than there may since a reload, though nobody asks for more: the same, until there is less. */
+static void
+pool_shrink(struct leases *l, struct pool *p)
+{
+	uint64_t	burst;
+
+	if (p->count > 0 && recalls_left(p) == 0 && p->held > pool_limit(l, p, &burst))
+		(void)pool_cut(l, p);
+}
+
 /* All that could be had was given back. */
 static void
 pool_settle(struct leases *l, struct pool *p)
@@ -468,6 +478,7 @@ leases_back(struct leases *l, unsigned worker, enum lease_kind kind, uint64_t of
 {
 	struct pool	*p = pool_find(l, kind, of);
 	struct holder	*h = p == NULL ? NULL : holder_find(p, worker);
+	bool		 cut = p != NULL && p->cutting;
 
 	if (h == NULL)
 		return amount == 0 ? 0 : -EPROTO;
@@ -483,6 +494,8 @@ leases_back(struct leases *l, unsigned worker, enum lease_kind kind, uint64_t of
 	if (h->held == 0 && h->wish == 0)
 		holder_remove(p, h);
 	pool_work(l, p, now);
+	if (amount > 0 || !cut)		/* else it has nobody to cut */
+		pool_shrink(l, p);
 	pool_sweep(l, p, now);
 	return 0;
 }

@@ -20,6 +20,7 @@ receive(struct channel *ch, const struct msg *m, const int *fds)
 	if (m->type != MSG_worker_channel)
 		return -EPERM;
 	a->coming = (unsigned)m->u.worker_channel.others;
+	a->early_until = auth_now() + EARLY_PATIENCE;
 	rc = worker_open(a, (unsigned)m->u.worker_channel.slot, m->u.worker_channel.incarnation, fds[0]);
 	if (rc != 0)
 		log_error("worker %u cannot ask: %s", (unsigned)m->u.worker_channel.slot, strerror(-rc));
@@ -119,6 +120,7 @@ auth_init(struct auth *a)
 	if (!nonces_prepare())
 		fatal("OpenSSL has no Ed25519");
 	TAILQ_INIT(&a->delayed);
+	TAILQ_INIT(&a->early);
 	a->nonces = 1;
 	ev_periodic_init(&a->expires, expires_due, 0, 0, NULL);
 	ev_timer_init(&a->delay, delay_due, 0, 0);

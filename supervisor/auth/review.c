@@ -59,7 +59,7 @@ rights_same(const struct users *ux, const struct user *x, const struct users *uy
 	for (i = 0; i < LIMITS; i++)
 		if (user_limit(x, i) != user_limit(y, i))
 			return false;
-	return x->expires == y->expires && bytes_equal(user_name(x), user_name(y));
+	return x->expires == y->expires && x->number == y->number && bytes_equal(user_name(x), user_name(y));
 }
 
 /* Does the way in which s came still lead to `user`? */
@@ -222,7 +222,7 @@ session_hold(struct auth *a, struct worker *w, const struct msg_holds *m)
 		return 0;
 	}
 	s->how = (uint8_t)how;
-	if (!grant_of_rights(m->grant, a->users, user)) {
+	if (!grant_of_rights(m->grant, a->users, user) || !bytes_equal(m->user, login_text(how, user))) {
 		s->grant = grant_make(&a->grants, how, a->users, user);
 		worker_note(s, 0, TELL_ADMITTED);
 	}

@@ -28,7 +28,10 @@ struct worker {
 int worker_open(struct auth *a, unsigned slot, uint64_t incarnation, int fd);
 void worker_close(struct worker *w);
 
-/* Have all said who is in? Before, whether there is room for another is not known. */
+/*
+ * Have all said who is in, but for those that take too long? Before, whether there is room for
+ * another is not known.
+ */
 bool workers_told(const struct auth *a);
 
 /* Note what s has to be told, in place of what was noted before. */

@@ -15,7 +15,7 @@ nkey_read(struct fields *f, const struct config_entry *e)
 
 	if (field_text(f, e, &text, 1024) && nkey_decode(text, NKEY_ACCOUNT, key) != 0)
 		config_error(f->t->errors, e->value.at, "found %s, expected the public nkey of an account, A and 55 others",
-		    config_quote(quote, text));
+		    nkey_found(text, quote));
 	return 0;
 }
 

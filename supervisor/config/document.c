@@ -1,7 +1,6 @@
 /* Accounts and users as the records of a document: common/messages.def. */
 #include <errno.h>
 #include "common/records.h"
-#include "shm/directory.h"
 #include "supervisor/config/tenants.h"
 
 static int

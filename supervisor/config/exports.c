@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <strings.h>
+#include "broker/patterns.h"
 #include "nats/subject.h"
 #include "supervisor/config/duration.h"
 #include "supervisor/config/fields.h"
@@ -301,21 +302,71 @@ listed_resolve(struct tenants *t, const struct tenant_export *x, struct tenant_e
 	return 0;
 }
 
-/* Samples that go to a service would be requests of their own. */
-static void
-latency_check(struct tenants *t, const struct tenant *a, const struct tenant_export *x)
+/* NULL: no memory. */
+static struct patterns *
+wide_exports(struct tenants *t, struct tenant *a, bool service)
 {
-	char	quote[CONFIG_QUOTED];
-	size_t	i;
+	struct patterns			**p = &a->wide[service];
+	const struct tenant_export	 *x;
+	size_t				  i;
 
-	if (x->latency.len > 0 && t->no_system)
+	if (*p != NULL)
+		return *p;
+	*p = patterns_new(t->secret);
+	for (i = 0; *p != NULL && i < a->nexports; i++) {
+		x = &a->exports[i];
+		if (x->also || x->service != service || !subject_has_wildcard(x->subject) ||
+		    patterns_add(*p, x->subject, (uint32_t)i) == 0)
+			continue;
+		patterns_free(*p);
+		*p = NULL;
+	}
+	return *p;
+}
+
+int
+exports_around(struct tenants *t, struct tenant *a, bool service, struct bytes subject,
+    bool (*found)(void *arg, uint32_t place), void *arg)
+{
+	struct patterns	*wide;
+
+	if (a->nexports == 0)
+		return 0;
+	wide = wide_exports(t, a, service);
+	if (wide == NULL)
+		return -ENOMEM;
+	(void)patterns_ask(wide, PATTERNS_CONTAIN, subject, found, arg);
+	return 0;
+}
+
+static bool
+one_found(void *arg, uint32_t place)
+{
+	(void)place;
+	*(bool *)arg = true;
+	return true;
+}
+
+/* Samples that go to a service would be requests of their own. 0 or -ENOMEM. */
+static int
+latency_check(struct tenants *t, struct tenant *a, const struct tenant_export *x)
+{
+	char		quote[CONFIG_QUOTED];
+	uint32_t	place;
+	bool		found;
+	int		rc = 0;
+
+	if (x->latency.len == 0)
+		return 0;
+	if (t->no_system)
 		config_error(t->errors, x->at, "found latency without a system account, expected one");
-	for (i = 0; x->latency.len > 0 && i < a->nexports; i++)
-		if (a->exports[i].service && subject_within(x->latency, a->exports[i].subject)) {
-			config_error(t->errors, x->at, "found the subject %s for latency, expected none that is a service",
-			    config_quote(quote, x->latency));
-			return;
-		}
+	found = known_find(&a->services, x->latency, &place);
+	if (!found)
+		rc = exports_around(t, a, true, x->latency, one_found, &found);
+	if (found)
+		config_error(t->errors, x->at, "found the subject %s for latency, expected none that is a service",
+		    config_quote(quote, x->latency));
+	return rc;
 }
 
 int
@@ -335,7 +386,8 @@ exports_resolve(struct tenants *t)
 			if (x->also)
 				known_find(x->service ? &a->services : &a->streams, x->subject, &first);
 			rc = listed_resolve(t, x, &a->exports[first]);
-			latency_check(t, a, x);
+			if (rc == 0)
+				rc = latency_check(t, a, x);
 		}
 	}
 	return rc;

@@ -122,14 +122,23 @@ field_whole(struct fields *f, const struct config_entry *e, int64_t *value)
 }
 
 bool
+text_has_controls(struct bytes text)
+{
+	size_t	i;
+
+	for (i = 0; i < text.len; i++)
+		if ((unsigned char)text.data[i] < ' ' || text.data[i] == 0x7f)
+			return true;
+	return false;
+}
+
+bool
 subject_good(struct tenants *t, struct config_position at, struct bytes subject)
 {
 	char	quote[CONFIG_QUOTED];
-	size_t	i;
 
-	for (i = 0; i < subject.len && strchr("\t\n\f\r ", subject.data[i]) == NULL; i++)
-		;			/* strchr() finds a NUL too */
-	if (i == subject.len && subject.len <= SUBJECT_MOST && subject_valid(subject))
+	if (subject.len <= SUBJECT_MOST && memchr(subject.data, ' ', subject.len) == NULL &&
+	    !text_has_controls(subject) && subject_valid(subject))
 		return true;
 	config_error(t->errors, at, "found %s, expected a subject, as foo.bar, foo.* or foo.>",
 	    config_quote(quote, subject));
@@ -188,6 +197,13 @@ field_percent(struct fields *f, const struct config_entry *e, int64_t least, uin
 	}
 	*value = n;
 	return true;
+}
+
+const char *
+nkey_found(struct bytes text, char out[CONFIG_QUOTED])
+{
+	return text.len > 0 && (*text.data == 'S' || *text.data == 's') ? "a seed, which is secret" :
+	    config_quote(out, text);
 }
 
 int

@@ -32,6 +32,9 @@ bool field_subject(struct fields *f, const struct config_entry *e, struct bytes 
 /* A text as "50%", or a whole number. */
 bool field_percent(struct fields *f, const struct config_entry *e, int64_t least, uint64_t *value);
 
+/* What is there instead of a public nkey, for messages: a seed is secret and not shown. */
+const char *nkey_found(struct bytes text, char out[CONFIG_QUOTED]);
+
 /* A field of proxy_required. */
 int field_proxy(struct fields *f, const struct config_entry *e);
 

@@ -135,26 +135,12 @@ written(const struct tenant_import *m)
 	return m->to.len > 0 ? m->to : m->subject;
 }
 
-static bool
-is_duplicate(const struct tenant_import *a, const struct tenant_import *b)
-{
-	return a->service == b->service && bytes_equal(a->account, b->account) &&
-	    (a->service ? bytes_equal(written(a), written(b)) : bytes_equal(a->subject, b->subject));
-}
-
 static int
 import_add(struct tenants *t, size_t account, const struct tenant_import *m)
 {
 	struct tenant	*a = &t->accounts[account];
 	void		*imports = a->imports;
-	size_t		 i;
 
-	for (i = 0; i < a->nimports; i++)
-		if (is_duplicate(&a->imports[i], m)) {
-			config_error(t->errors, m->at, "found the import of line %u again, expected it once",
-			    a->imports[i].at.line);
-			return 0;
-		}
 	if (config_room(&imports, a->nimports, &a->imports_room, sizeof(*m)) != 0)
 		return -ENOMEM;
 	a->imports = imports;
@@ -180,43 +166,75 @@ import_read(struct tenants *t, size_t account, const struct config_value *v)
 	return import_add(t, account, &r.import);
 }
 
+static int
+bytes_compare(struct bytes a, struct bytes b)
+{
+	int	rc = memcmp(a.data, b.data, a.len < b.len ? a.len : b.len);
+
+	return rc != 0 ? rc : (a.len > b.len) - (a.len < b.len);
+}
+
+/* 0: one of them is there twice. A service is by its name here, a stream by its subject there. */
+static int
+import_compare(const struct tenant_import *a, const struct tenant_import *b)
+{
+	int	rc = a->service - b->service;
+
+	if (rc == 0)
+		rc = bytes_compare(a->account, b->account);
+	if (rc == 0)
+		rc = a->service ? bytes_compare(written(a), written(b)) : bytes_compare(a->subject, b->subject);
+	return rc;
+}
+
+/* Equal ones in the order of the text. */
+static int
+import_order(const void *a, const void *b)
+{
+	const struct tenant_import *const	*x = a, *const *y = b;
+	int					 rc = import_compare(*x, *y);
+
+	return rc != 0 ? rc : (*x > *y) - (*x < *y);
+}
+
+/* Each import is there once. 0 or -ENOMEM. */
+static int
+duplicates_find(struct tenants *t, const struct tenant *a)
+{
+	const struct tenant_import	**sorted = calloc(a->nimports + 1, sizeof(*sorted)), *first;
+	size_t				  i;
+
+	if (sorted == NULL)
+		return -ENOMEM;
+	for (i = 0; i < a->nimports; i++)
+		sorted[i] = &a->imports[i];
+	qsort(sorted, a->nimports, sizeof(*sorted), import_order);
+	for (i = 1, first = sorted[0]; i < a->nimports; i++)
+		if (import_compare(first, sorted[i]) == 0)
+			config_error(t->errors, sorted[i]->at, "found the import of line %u again, expected it once",
+			    first->at.line);
+		else
+			first = sorted[i];
+	free(sorted);
+	return 0;
+}
+
 int
 imports_read(struct tenants *t, size_t account, const struct config_value *v)
 {
 	size_t	i;
 	int	rc = 0;
 
-	if (v->kind != CONFIG_LIST)
+	if (v->kind != CONFIG_LIST) {
 		config_error(t->errors, v->at, "found %s, expected a list [...] of imports", config_kind_name(v->kind));
-	else
-		for (i = 0; i < v->list.count && rc == 0; i++)
-			rc = import_read(t, account, &v->list.items[i]);
-	return rc;
+		return 0;
+	}
+	for (i = 0; i < v->list.count && rc == 0; i++)
+		rc = import_read(t, account, &v->list.items[i]);
+	return rc == 0 ? duplicates_find(t, &t->accounts[account]) : rc;
 }
 
 /* -- against the exports */
-
-/*
- * The export that decides: of this very subject, or the narrowest that it is
- * within. Real servers take any of those that fit. NULL: none.
- */
-static const struct tenant_export *
-export_for(const struct tenant *a, const struct tenant_import *m)
-{
-	const struct tenant_export	*x, *best = NULL;
-	uint32_t			 place;
-	size_t				 i;
-
-	if (known_find(m->service ? &a->services : &a->streams, m->subject, &place))
-		return &a->exports[place];
-	for (i = 0; i < a->nexports; i++) {
-		x = &a->exports[i];
-		if (!x->also && x->service == m->service && subject_within(m->subject, x->subject) &&
-		    (best == NULL || subject_within(x->subject, best->subject)))
-			best = x;
-	}
-	return best;
-}
 
 /* Is token number `position` of subject this name? */
 static bool
@@ -251,27 +269,69 @@ is_authorized(const struct tenants *t, const struct tenant_export *x, const stru
 	return x->listed == NULL;
 }
 
-/* Its account and export. False: the error is written down. */
+/* The choice of an export for an import. */
+struct choice {
+	const struct tenants		*t;
+	const struct tenant_import	*import;
+	const struct tenant		*from;
+	const struct tenant_export	*best;
+};
+
+/* One that the import is within: narrower than the best so far decides, and of two that only overlap one that refuses. */
 static bool
+choice_better(void *arg, uint32_t place)
+{
+	struct choice			*c = arg;
+	const struct tenant_export	*x = &c->from->exports[place];
+
+	if (c->best == NULL || subject_within(x->subject, c->best->subject) ||
+	    (!subject_within(c->best->subject, x->subject) && !is_authorized(c->t, x, c->import)))
+		c->best = x;
+	return false;
+}
+
+/*
+ * The export that decides: of this very subject, or the narrowest that it is
+ * within. Real servers take any of those that fit. 0; m->export NULL: there is none. -ENOMEM.
+ */
+static int
+export_choose(struct tenants *t, struct tenant_import *m)
+{
+	struct tenant	*from = &t->accounts[m->from];
+	struct choice	 choice = { t, m, from, NULL };
+	uint32_t	 place;
+	int		 rc = 0;
+
+	if (known_find(m->service ? &from->services : &from->streams, m->subject, &place))
+		choice.best = &from->exports[place];
+	else
+		rc = exports_around(t, from, m->service, m->subject, choice_better, &choice);
+	m->export = choice.best;
+	return rc;
+}
+
+/* Its account and export. 0; -EBADMSG: the error is written down; -ENOMEM. */
+static int
 source_resolve(struct tenants *t, struct tenant_import *m)
 {
 	char		quote[CONFIG_QUOTED], subject[CONFIG_QUOTED];
 	uint32_t	place;
+	int		rc;
 
 	if (!known_find(&t->account_names, m->account, &place)) {
 		config_error(t->errors, m->at, "found the account %s, expected one that is defined",
 		    config_quote(quote, m->account));
-		return false;
+		return -EBADMSG;
 	}
 	m->from = place;
-	m->export = export_for(&t->accounts[place], m);
-	if (m->export != NULL && is_authorized(t, m->export, m))
-		return true;
+	rc = export_choose(t, m);
+	if (rc != 0 || (m->export != NULL && is_authorized(t, m->export, m)))
+		return rc;
 	config_error(t->errors, m->at, "found the import of %s from %s, %s", config_quote(subject, m->subject),
 	    config_quote(quote, m->account), m->export == NULL ? "which does not export it" :
 	    m->export->token_position > 0 ? "which exports it to the account whose name is in the subject" :
 	    "which exports it to other accounts only");
-	return false;
+	return -EBADMSG;
 }
 
 /* Can source be turned into that? 0; -EBADMSG: the error is written down; -ENOMEM. */
@@ -279,10 +339,12 @@ static int
 transform_check(struct tenants *t, const struct tenant_import *m, struct bytes source, const char *to, bool strict)
 {
 	struct transform	*transform;
-	const char		*why;
+	const char		*why = "with the numbers of its wildcards it is too long";
 	char			 from[CONFIG_QUOTED], quote[CONFIG_QUOTED];
-	int			 rc = transform_new(&transform, source, bytes_of(to), strict, &why);
+	int			 rc = -EINVAL;
 
+	if (strlen(to) <= SUBJECT_MOST)
+		rc = transform_new(&transform, source, bytes_of(to), strict, &why);
 	if (rc == 0)
 		transform_free(transform);
 	if (rc != -EINVAL)
@@ -313,6 +375,19 @@ stream_settle(struct tenants *t, struct tenant_import *m)
 	return transform_check(t, m, m->subject, m->transform, true);
 }
 
+/* It stands in the transform, where {{split(1,-)}} would make subjects of it that are not exported. */
+static bool
+service_is_text(struct tenants *t, const struct tenant_import *m)
+{
+	char	quote[CONFIG_QUOTED];
+
+	if (!placeholders_in(m->subject))
+		return true;
+	config_error(t->errors, m->at, "found the subject %s of a service, expected it without $1 or {{...}}",
+	    config_quote(quote, m->subject));
+	return false;
+}
+
 /* Of ours to theirs, which may have to be turned round. */
 static int
 service_settle(struct tenants *t, struct tenant_import *m)
@@ -321,6 +396,8 @@ service_settle(struct tenants *t, struct tenant_import *m)
 	char	*marked = placeholders_set(written(m));
 	int	 rc = marked == NULL ? -ENOMEM : 0;
 
+	if (rc == 0 && !service_is_text(t, m))
+		rc = -EBADMSG;
 	if (rc == 0 && wild)
 		rc = transform_check(t, m, m->subject, marked, true);
 	if (rc == 0) {
@@ -348,9 +425,9 @@ imports_resolve(struct tenants *t)
 	for (i = 0; i < t->count; i++)
 		for (j = 0; j < t->accounts[i].nimports; j++) {
 			m = &t->accounts[i].imports[j];
-			if (!source_resolve(t, m))
-				continue;
-			rc = m->service ? service_settle(t, m) : stream_settle(t, m);
+			rc = source_resolve(t, m);
+			if (rc == 0)
+				rc = m->service ? service_settle(t, m) : stream_settle(t, m);
 			if (rc != 0 && rc != -EBADMSG)
 				return rc;
 		}

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include "supervisor/config/known.h"
 
-#define KNOWN_LEAST	64	/* slots; a power of two, at most half of them in use */
+#define KNOWN_LEAST	8	/* slots; a power of two, at most half of them in use */
 
 /* Its slot, or the free one where it belongs. There is always a free one. */
 static struct known_name *

@@ -119,6 +119,8 @@ lexer_found(const struct config_lexer *lx, char out[CONFIG_QUOTED])
 		snprintf(out, CONFIG_QUOTED, "the end of the file");
 	else if (c == '\n' || c == '\r')
 		snprintf(out, CONFIG_QUOTED, "the end of the line");
+	else if (lx->secret)
+		snprintf(out, CONFIG_QUOTED, "another character");
 	else if (c > ' ' && c < 0x7f)
 		snprintf(out, CONFIG_QUOTED, "'%c'", c);
 	else
@@ -290,6 +292,13 @@ suffix_factor(struct bytes s)
 	return factor;
 }
 
+/* b for a message. */
+static const char *
+shown(const struct config_lexer *lx, char out[CONFIG_QUOTED], struct bytes b)
+{
+	return lx->secret ? CONFIG_REDACTED : config_quote(out, b);
+}
+
 static int
 integer(struct config_lexer *lx, struct config_value *v, struct bytes digits, bool negative,
     struct bytes suffix)
@@ -300,7 +309,7 @@ integer(struct config_lexer *lx, struct config_value *v, struct bytes digits, bo
 
 	if (factor == 0) {
 		config_error(lx->errors, v->at, "found the unit %s, expected k, kb, ki, kib or such of m, g, t, p, e",
-		    config_quote(quote, suffix));
+		    shown(lx, quote, suffix));
 		return -EBADMSG;
 	}
 	for (i = 0; i < digits.len; i++)
@@ -310,7 +319,7 @@ integer(struct config_lexer *lx, struct config_value *v, struct bytes digits, bo
 	if (i < digits.len || __builtin_mul_overflow(n, factor, &n) ||
 	    (!negative && __builtin_sub_overflow(0, n, &n))) {
 		config_error(lx->errors, v->at, "found %s, expected a number that fits in 64 bits",
-		    config_quote(quote, digits));
+		    shown(lx, quote, digits));
 		return -EBADMSG;
 	}
 	v->kind = CONFIG_INTEGER;
@@ -359,7 +368,8 @@ date_and_time(struct config_lexer *lx, struct config_value *v, struct bytes word
 	snprintf(text, sizeof(text), "%.*s", (int)word.len, word.data);
 	if (strptime(text, "%Y-%m-%dT%H:%M:%SZ", &tm) == NULL || tm.tm_sec > 59 ||
 	    (day = tm, timegm(&day), day.tm_mday != tm.tm_mday)) {	/* February 30 became March 2 */
-		config_error(lx->errors, v->at, "found %s, expected a date and time that exist", text);
+		config_error(lx->errors, v->at, "found %s, expected a date and time that exist",
+		    lx->secret ? CONFIG_REDACTED : text);
 		return -EBADMSG;
 	}
 	v->kind = CONFIG_TIME;

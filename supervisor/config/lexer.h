@@ -13,6 +13,7 @@ struct config_lexer {
 	char			*text;	/* escapes are decoded in place, behind `at` */
 	size_t			 len, at, line_start;
 	uint32_t		 line, file;
+	bool			 secret;	/* what is read is: no message repeats it */
 	struct config_errors	*errors;
 };
 

@@ -39,10 +39,12 @@ static int
 destination_check(struct tenants *t, const struct tenant_mapping *m)
 {
 	struct transform	*transform;
-	const char		*why;
+	const char		*why = "it has control characters";
 	char			 quote[CONFIG_QUOTED];
-	int			 rc = transform_new(&transform, m->source, m->destination, false, &why);
+	int			 rc = -EINVAL;
 
+	if (!text_has_controls(m->destination))
+		rc = transform_new(&transform, m->source, m->destination, false, &why);
 	if (rc == -ENOMEM)
 		return rc;
 	if (rc == 0) {
@@ -93,30 +95,54 @@ weighted_read(struct tenants *t, size_t account, struct bytes source, const stru
 	return 0;
 }
 
-/* Those of one source, from `first` on: each once, and of each cluster no more than all. */
-static void
-weights_check(struct tenants *t, size_t account, size_t first)
+/*
+ * Those of one source, from `first` on: each once, and of each cluster no more than all.
+ * sums: a zero for each of them. 0 or -ENOMEM.
+ */
+static int
+weights_add(struct tenants *t, const struct tenant *a, size_t first, uint64_t *sums, struct known *destinations,
+    struct known *clusters)
 {
-	const struct tenant	*a = &t->accounts[account];
-	const struct tenant_mapping *m, *other;
-	uint64_t		 sum;
-	char			 quote[CONFIG_QUOTED];
-	size_t			 i, j;
+	const struct tenant_mapping	*m;
+	char				 quote[CONFIG_QUOTED];
+	uint32_t			 cluster;
+	size_t				 i;
+	int				 rc;
 
 	for (i = first; i < a->nmappings; i++) {
 		m = &a->mappings[i];
-		sum = m->weight;
-		for (j = first; j < i; j++) {
-			other = &a->mappings[j];
-			if (bytes_equal(other->destination, m->destination))
-				config_error(t->errors, m->at, "found the destination %s twice for one subject",
-				    config_quote(quote, m->destination));
-			if (bytes_equal(other->cluster, m->cluster))
-				sum += other->weight;
-		}
-		if (sum > 100 && sum - m->weight <= 100)
-			config_error(t->errors, m->at, "found weights of %d%% in all, expected at most 100%%", (int)sum);
+		rc = known_add(destinations, m->destination, 0, NULL);
+		if (rc == -EEXIST)
+			config_error(t->errors, m->at, "found the destination %s twice for one subject",
+			    config_quote(quote, m->destination));
+		else if (rc != 0)
+			return rc;
+		cluster = (uint32_t)(i - first);
+		if (known_add(clusters, m->cluster, cluster, &cluster) == -ENOMEM)
+			return -ENOMEM;
+		sums[cluster] += m->weight;
+		if (sums[cluster] > 100 && sums[cluster] - m->weight <= 100)
+			config_error(t->errors, m->at, "found weights of %d%% in all, expected at most 100%%", (int)sums[cluster]);
 	}
+	return 0;
+}
+
+static int
+weights_check(struct tenants *t, size_t account, size_t first)
+{
+	const struct tenant	*a = &t->accounts[account];
+	struct known		 destinations = { NULL, 0, 0 }, clusters = { NULL, 0, 0 };
+	uint64_t		*sums;
+	int			 rc;
+
+	if (a->nmappings - first < 2)
+		return 0;		/* one weight alone was checked as it was read */
+	sums = calloc(a->nmappings - first, sizeof(*sums));
+	rc = sums == NULL ? -ENOMEM : weights_add(t, a, first, sums, &destinations, &clusters);
+	free(sums);
+	known_free(&destinations);
+	known_free(&clusters);
+	return rc;
 }
 
 static int
@@ -140,8 +166,7 @@ mapping_read(struct tenants *t, size_t account, const struct config_entry *e)
 	} else {
 		rc = weighted_read(t, account, e->key, v);
 	}
-	weights_check(t, account, first);
-	return rc;
+	return rc == 0 ? weights_check(t, account, first) : rc;
 }
 
 int

@@ -70,12 +70,13 @@ parse_entry(struct parser *p, struct config_value *map, unsigned depth, enum pla
 {
 	struct config_position	 at = lexer_position(&p->lx);
 	struct bytes		 key, path;
-	bool			 statement;
+	bool			 statement, secret = p->lx.secret;
 	int			 rc;
 
 	rc = lexer_key(&p->lx, &key, &statement);
 	if (rc != 0)
 		return rc;
+	p->lx.secret = secret || config_key_is_secret(key);
 	if (statement && key.len == 7 && strncasecmp(key.data, "include", 7) == 0) {
 		rc = lexer_include(&p->lx, &path);
 		if (rc == 0)
@@ -85,7 +86,10 @@ parse_entry(struct parser *p, struct config_value *map, unsigned depth, enum pla
 		if (rc == 0)
 			rc = parse_pair(p, map, depth, key, at);
 	}
-	return rc == 0 ? parse_entry_end(p, place) : rc;
+	if (rc == 0)
+		rc = parse_entry_end(p, place);
+	p->lx.secret = secret;
+	return rc;
 }
 
 /* One entry; an error in it is told, and reading goes on behind it. */

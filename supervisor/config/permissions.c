@@ -7,22 +7,24 @@
 #include "supervisor/config/duration.h"
 #include "supervisor/config/fields.h"
 
-/* What one set says: the fields of its `permission_set`, and the records that follow. */
-struct permission_set {
-	bool		 publish, subscribe;
-	uint64_t	 responses, responses_time;
-	msgpack_sbuffer	 records;
-	char		*text;		/* all of that, by which equal ones are found */
+/* The fields of one `permission_set`. */
+struct permission_head {
+	uint64_t	publish, subscribe;	/* 0 or 1 */
+	uint64_t	responses, responses_time;
 };
+
+/* What one set says: its head, and the records that follow. By these bytes equal ones are found. */
+struct permission_set { struct bytes text; };
 
 #define RESPONSES_USUAL		1		/* messages */
 #define RESPONSES_TIME_USUAL	120000		/* milliseconds */
 
 /* Records of one set while it is read. */
 struct reading {
-	struct permission_set	set;
+	struct permission_head	head;
+	msgpack_sbuffer		records;
 	enum permission_kind	allow, deny;	/* of the part that is being read */
-	bool			*restricted;
+	uint64_t		*restricted;
 };
 
 static int
@@ -31,7 +33,7 @@ subject_add(struct reading *r, enum permission_kind kind, struct bytes subject, 
 	struct msg	m = { .type = MSG_permission,
 	    .u.permission = { .kind = kind, .subject = subject, .queue = queue } };
 
-	return records_add(&r->set.records, &m);
+	return records_add(&r->records, &m);
 }
 
 static bool
@@ -101,8 +103,12 @@ static int
 allow_read(struct fields *f, const struct config_entry *e)
 {
 	struct reading	*r = f->owner;
+	bool		 any;
+	int		 rc = subjects_read(f, &e->value, r->allow, &any);
 
-	return subjects_read(f, &e->value, r->allow, r->restricted);
+	if (any)		/* an empty list does not take back what allow_responses said before it */
+		*r->restricted = 1;
+	return rc;
 }
 
 static int
@@ -133,7 +139,7 @@ publish_read(struct fields *f, const struct config_entry *e)
 
 	r->allow = PUBLISH_ALLOW;
 	r->deny = PUBLISH_DENY;
-	r->restricted = &r->set.publish;
+	r->restricted = &r->head.publish;
 	return part_read(f, e);
 }
 
@@ -144,7 +150,7 @@ subscribe_read(struct fields *f, const struct config_entry *e)
 
 	r->allow = SUBSCRIBE_ALLOW;
 	r->deny = SUBSCRIBE_DENY;
-	r->restricted = &r->set.subscribe;
+	r->restricted = &r->head.subscribe;
 	return part_read(f, e);
 }
 
@@ -156,7 +162,7 @@ responses_max_read(struct fields *f, const struct config_entry *e)
 	int64_t		 most;
 
 	if (field_whole(f, e, &most) && most != 0)
-		r->set.responses = most < 0 ? NO_LIMIT : (uint64_t)most;
+		r->head.responses = most < 0 ? NO_LIMIT : (uint64_t)most;
 	return 0;
 }
 
@@ -169,9 +175,9 @@ responses_time_read(struct fields *f, const struct config_entry *e)
 	if (e->value.kind != CONFIG_TEXT || duration_parse(e->value.text, &seconds) != 0)
 		field_expected(f, e, "a duration, as \"10s\" or \"1m30s\"");
 	else if (seconds < 0)
-		r->set.responses_time = NO_LIMIT;
+		r->head.responses_time = NO_LIMIT;
 	else if (seconds > 0)
-		r->set.responses_time = (uint64_t)ceil(seconds * 1000);
+		r->head.responses_time = (uint64_t)ceil(seconds * 1000);
 	return 0;
 }
 
@@ -187,9 +193,9 @@ responses_read(struct fields *f, const struct config_entry *e)
 
 	if (e->value.kind == CONFIG_BOOLEAN && !e->value.boolean)
 		return 0;
-	r->set.responses = RESPONSES_USUAL;
-	r->set.responses_time = RESPONSES_TIME_USUAL;
-	r->set.publish = true;		/* replies, and what else is allowed, but not everything */
+	r->head.responses = RESPONSES_USUAL;
+	r->head.responses_time = RESPONSES_TIME_USUAL;
+	r->head.publish = 1;		/* replies, and what else is allowed, but not everything */
 	if (e->value.kind == CONFIG_BOOLEAN)
 		return 0;
 	return fields_read(&inner, &e->value, table, sizeof(table) / sizeof(table[0]));
@@ -197,57 +203,52 @@ responses_read(struct fields *f, const struct config_entry *e)
 
 /* Does it leave everything allowed? */
 static bool
-set_is_open(const struct permission_set *set)
+is_open(const struct reading *r)
 {
-	return !set->publish && !set->subscribe && set->responses == 0 && set->records.size == 0;
+	return r->head.publish == 0 && r->head.subscribe == 0 && r->head.responses == 0 && r->records.size == 0;
 }
 
-/* All that it says, as bytes. 0 or -ENOMEM. */
+/* All that was read, as bytes to free. 0 or -ENOMEM. */
 static int
-set_text(struct permission_set *set, struct bytes *text)
+set_text(const struct reading *r, struct bytes *text)
 {
-	uint64_t	head[4] = { set->publish, set->subscribe, set->responses, set->responses_time };
+	char	*data = malloc(sizeof(r->head) + r->records.size);
 
-	*text = (struct bytes){ NULL, sizeof(head) + set->records.size };
-	set->text = malloc(text->len);
-	if (set->text == NULL)
+	if (data == NULL)
 		return -ENOMEM;
-	text->data = set->text;
-	memcpy(set->text, head, sizeof(head));
-	if (set->records.size > 0)
-		memcpy(set->text + sizeof(head), set->records.data, set->records.size);
+	memcpy(data, &r->head, sizeof(r->head));
+	if (r->records.size > 0)
+		memcpy(data + sizeof(r->head), r->records.data, r->records.size);
+	*text = (struct bytes){ data, sizeof(r->head) + r->records.size };
 	return 0;
 }
 
 static void
-set_free(struct permission_set *set)
+text_free(struct bytes text)
 {
-	msgpack_sbuffer_destroy(&set->records);
-	free(set->text);
+	free((void *)(uintptr_t)text.data);
 }
 
-/* Its number: that of an equal one, or the next. It is taken over if this returns 0 and *taken. */
+/* The number of what was read: that of an equal set, or the next. 0 or -ENOMEM. */
 static int
-set_number(struct tenants *t, struct permission_set *set, uint32_t *number, bool *taken)
+set_number(struct tenants *t, const struct reading *r, uint32_t *number)
 {
 	void		*sets = t->sets;
 	struct bytes	 text;
-	uint32_t	 next = (uint32_t)t->nsets + 1;
 	int		 rc;
 
-	*taken = false;
-	if (set_text(set, &text) != 0 ||
-	    config_room(&sets, t->nsets, &t->sets_room, sizeof(*t->sets)) != 0)
+	if (config_room(&sets, t->nsets, &t->sets_room, sizeof(*t->sets)) != 0)
 		return -ENOMEM;
 	t->sets = sets;
-	rc = known_add(&t->set_texts, text, next, number);
-	if (rc == -EEXIST)
-		return 0;
-	if (rc != 0)
-		return rc;
-	t->sets[t->nsets++] = *set;
-	*taken = true;
-	*number = next;
+	if (set_text(r, &text) != 0)
+		return -ENOMEM;
+	rc = known_add(&t->set_texts, text, (uint32_t)t->nsets + 1, number);
+	if (rc != 0) {
+		text_free(text);
+		return rc == -EEXIST ? 0 : rc;
+	}
+	t->sets[t->nsets++].text = text;
+	*number = (uint32_t)t->nsets;
 	return 0;
 }
 
@@ -258,32 +259,33 @@ permissions_read(struct tenants *t, const struct config_value *v, uint32_t *numb
 		{ "publish,pub,import", publish_read }, { "subscribe,sub,export", subscribe_read },
 		{ "allow_responses,publish_allow_responses", responses_read },
 	};
-	struct reading			r = { .set = { .publish = false } };
+	struct reading			r = { .head = { .publish = 0 } };
 	struct fields			f = { t, "permissions", &r };
-	bool				taken = false;
 	int				rc;
 
-	msgpack_sbuffer_init(&r.set.records);
+	msgpack_sbuffer_init(&r.records);
 	*number = 0;
 	rc = fields_read(&f, v, table, sizeof(table) / sizeof(table[0]));
-	if (rc == 0 && !set_is_open(&r.set))
-		rc = set_number(t, &r.set, number, &taken);
-	if (!taken)
-		set_free(&r.set);
+	if (rc == 0 && !is_open(&r))
+		rc = set_number(t, &r, number);
+	msgpack_sbuffer_destroy(&r.records);
 	return rc;
 }
 
 int
 permissions_write(const struct tenants *t, uint32_t number, msgpack_sbuffer *out)
 {
-	const struct permission_set	*set = &t->sets[number - 1];
-	struct msg			 m = { .type = MSG_permission_set, .u.permission_set = {
-	    .number = number, .publish = set->publish, .subscribe = set->subscribe,
-	    .responses = set->responses, .responses_time = set->responses_time } };
-	int				 rc = records_add(out, &m);
+	struct bytes		 text = t->sets[number - 1].text;
+	struct permission_head	 head;
+	struct msg		 m = { .type = MSG_permission_set };
+	int			 rc;
 
-	if (rc == 0 && set->records.size > 0 &&
-	    msgpack_sbuffer_write(out, set->records.data, set->records.size) != 0)
+	memcpy(&head, text.data, sizeof(head));
+	m.u.permission_set = (struct msg_permission_set){ .number = number, .publish = head.publish,
+	    .subscribe = head.subscribe, .responses = head.responses, .responses_time = head.responses_time };
+	rc = records_add(out, &m);
+	if (rc == 0 && text.len > sizeof(head) &&
+	    msgpack_sbuffer_write(out, text.data + sizeof(head), text.len - sizeof(head)) != 0)
 		rc = -ENOMEM;
 	return rc;
 }
@@ -292,6 +294,6 @@ void
 permissions_free(struct tenants *t)
 {
 	while (t->nsets > 0)
-		set_free(&t->sets[--t->nsets]);
+		text_free(t->sets[--t->nsets].text);
 	free(t->sets);
 }

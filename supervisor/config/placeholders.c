@@ -67,6 +67,19 @@ placeholder_number(struct bytes token)
 	return word_skip(&text, ")") && word_skip(&text, "}}") && text.len == 0 ? number : 0;
 }
 
+bool
+placeholders_in(struct bytes subject)
+{
+	struct bytes	token;
+	size_t		at = 0;
+
+	while (token_next(subject, &at, &token))
+		if (token.len > 1 && (memcmp(token.data, "{{", 2) == 0 ||
+		    (token.data[0] == '$' && strchr("+-0123456789", token.data[1]) != NULL)))
+			return true;
+	return false;
+}
+
 static bool
 is_star(struct bytes token)
 {

@@ -158,7 +158,7 @@ settings_print(FILE *to, const struct settings *s, const struct schema_origins *
 			fputs("# ", to);
 		fprintf(to, "%s: ", table[i].name);
 		if ((table[i].how & SECRET) != 0 && setting_given(s, &table[i]))
-			fputs("\"[REDACTED]\"", to);
+			fputs("\"" CONFIG_REDACTED "\"", to);
 		else
 			value_print(to, s, &table[i]);
 		fputs("  # ", to);
@@ -169,23 +169,20 @@ settings_print(FILE *to, const struct settings *s, const struct schema_origins *
 
 /* -- blocks, which are no settings: as they were said, but for what is secret */
 
-static void block_print(FILE *to, const struct config_value *v);
+/* hide: v's own keys may name what is secret. Those of mappings are subjects. */
+static void block_print(FILE *to, const struct config_value *v, bool hide);
 
 static bool
-is_secret(const struct config_entry *e)
+is_mappings(struct bytes key)
 {
-	static const char *const	names[] = { "pass", "password", "token" };
-	size_t				i;
+	const struct settings_block	*block = settings_block_find(key);
 
-	for (i = 0; e->value.kind == CONFIG_TEXT && i < sizeof(names) / sizeof(names[0]); i++)
-		if (strlen(names[i]) == e->key.len && strncasecmp(names[i], e->key.data, e->key.len) == 0)
-			return true;
-	return false;
+	return block != NULL && strcmp(block->name, "mappings") == 0;
 }
 
 /* Not what a variable stood for: where it stood, it is shown or not. */
 static void
-map_print(FILE *to, const struct config_value *map)
+map_print(FILE *to, const struct config_value *map, bool hide)
 {
 	const struct config_entry	*e;
 	const char			*comma = "";
@@ -199,10 +196,10 @@ map_print(FILE *to, const struct config_value *map)
 		fputs(comma, to);
 		bytes_print(to, e->key);
 		fputs(": ", to);
-		if (is_secret(e))
-			fputs("\"[REDACTED]\"", to);
+		if (hide && config_key_is_secret(e->key))
+			fputs("\"" CONFIG_REDACTED "\"", to);
 		else
-			block_print(to, &e->value);
+			block_print(to, &e->value, !is_mappings(e->key));
 		comma = ", ";
 	}
 	fputc('}', to);
@@ -217,13 +214,13 @@ items_print(FILE *to, const struct config_value *list)
 	for (i = 0; i < list->list.count; i++) {
 		if (i > 0)
 			fputs(", ", to);
-		block_print(to, &list->list.items[i]);
+		block_print(to, &list->list.items[i], true);
 	}
 	fputc(']', to);
 }
 
 static void
-block_print(FILE *to, const struct config_value *v)
+block_print(FILE *to, const struct config_value *v, bool hide)
 {
 	switch (v->kind) {
 	case CONFIG_INTEGER:
@@ -245,7 +242,7 @@ block_print(FILE *to, const struct config_value *v)
 		items_print(to, v);
 		break;
 	case CONFIG_MAP:
-		map_print(to, v);
+		map_print(to, v, hide);
 		break;
 	}
 }
@@ -260,9 +257,9 @@ single_print(FILE *to, const struct tenant_single *one)
 		bytes_print(to, one->user);
 	}
 	if (one->pass.len > 0)
-		fputs(", pass: \"[REDACTED]\"", to);
+		fputs(", pass: \"" CONFIG_REDACTED "\"", to);
 	if (one->token.len > 0)
-		fputs("token: \"[REDACTED]\"", to);
+		fputs("token: \"" CONFIG_REDACTED "\"", to);
 	fputs("}  # command line\n", to);
 }
 
@@ -282,7 +279,7 @@ blocks_print(FILE *to, const struct configuration *c)
 		if (block == NULL || (flags && strcmp(block->name, "authorization") == 0))
 			continue;
 		fprintf(to, "%s: ", block->name);
-		block_print(to, &e->value);
+		block_print(to, &e->value, !is_mappings(e->key));
 		fputs("  # ", to);
 		origin_print(to, &(struct schema_origin){ ORIGIN_FILE, e->at }, &c->errors);
 		fputc('\n', to);

@@ -681,7 +681,21 @@ schema_set_duration(struct settings *s, struct schema_origins *origins, const ch
 	return rc;
 }
 
-/* The block that e begins, into the tenants. */
+/* Was it said before, under its other name or in another case? Then it contradicts itself. */
+static bool
+block_again(struct schema *c, const struct config_value *map, const struct settings_block *block)
+{
+	const struct config_entry	*e;
+
+	for (e = map->map.entries; e != c->entry; e++)
+		if (!e->replaced && settings_block_find(e->key) == block) {
+			config_error(c->errors, c->entry->at, "%s was said already in line %u", block->name, e->at.line);
+			return true;
+		}
+	return false;
+}
+
+/* The block that the entry begins, into the tenants. */
 static int
 apply_block(struct schema *c, struct tenants *t, const struct settings_block *block)
 {
@@ -719,9 +733,9 @@ schema_apply(struct settings *s, struct schema_origins *origins, struct tenants 
 		block = settings_block_find(c.entry->key);
 		if (c.which != NULL)
 			apply_for(c.which)(&c);
-		else if (block != NULL)
+		else if (block != NULL && !block_again(&c, map, block))
 			c.rc = apply_block(&c, tenants, block);
-		else if (!later_key(errors, c.entry) && !c.entry->used)
+		else if (block == NULL && !later_key(errors, c.entry) && !c.entry->used)
 			unknown_key(errors, c.entry);
 	}
 	return c.rc;

@@ -1,7 +1,7 @@
 #include <errno.h>
 #include <stdlib.h>
+#include "broker/patterns.h"
 #include "common/log.h"
-#include "shm/directory.h"
 #include "supervisor/config/passwords.h"
 #include "supervisor/config/tenants.h"
 
@@ -13,6 +13,7 @@ tenants_init(struct tenants *t, struct config_source *source, struct config_erro
 	static const struct config_position	nowhere;
 
 	*t = (struct tenants){ .source = source, .errors = errors };
+	XXH3_generateSecret_fromSeed(t->secret, 0);
 	t->single.user = t->single.pass = t->single.token = t->no_auth_user = BYTES("");
 	return tenants_add(t, BYTES("$G"), nowhere) == NULL ? -ENOMEM : 0;
 }
@@ -33,6 +34,11 @@ tenant_free(struct tenant *a)
 	free(a->mappings);
 	known_free(&a->streams);
 	known_free(&a->services);
+	for (i = 0; i < 2; i++) {
+		patterns_free(a->wide[i]);
+		patterns_free(a->ours[i]);
+		known_free(&a->asked[i]);
+	}
 }
 
 void

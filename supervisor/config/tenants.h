@@ -7,11 +7,13 @@
  */
 #include <msgpack.h>
 #include "common/settings.h"
+#include "shm/hash.h"
 #include "supervisor/config/known.h"
 #include "supervisor/config/schema.h"
 #include "supervisor/config/source.h"
 
 struct permission_set;		/* permissions.c */
+struct patterns;		/* broker/patterns.h */
 
 struct tenant_user {
 	struct config_position	at;
@@ -52,7 +54,7 @@ struct tenant_import {
 	char			*ours;		/* subject that our clients see, with `*` as wildcards */
 	char			*transform;	/* of ours to theirs for a service, of theirs to ours for a stream */
 	const struct tenant_export *export;
-	unsigned		 mark;		/* cycles.c */
+	uint32_t		 point;		/* cycles.c */
 };
 
 struct tenant_mapping {
@@ -71,6 +73,10 @@ struct tenant {
 	struct tenant_mapping	*mappings;
 	size_t			 nexports, exports_room, nimports, imports_room, nmappings, mappings_room;
 	struct known		 streams, services;	/* exports by subject */
+	/* of streams, of services: made when they are asked for */
+	struct patterns		*wide[2];	/* exports with wildcards */
+	struct patterns		*ours[2];	/* imports, by what they are called here */
+	struct known		 asked[2];	/* subjects that others import */
 };
 
 /* What an authorization block says beside its list of users. */
@@ -95,6 +101,7 @@ struct tenants {
 	struct config_position	 no_auth_user_at;
 	bool			 no_system;
 	size_t			 system;	/* its place; 0: it is none of the file's */
+	uint8_t			 secret[HASH_SECRET];	/* of struct patterns; any will do, texts are the operator's */
 	struct config_source	*source;	/* for the names of users and groups of the host */
 	struct config_errors	*errors;
 };
@@ -130,6 +137,15 @@ void permissions_free(struct tenants *t);
 
 /* A subject that may be subscribed to and fits in a record? False: the error is written down. */
 bool subject_good(struct tenants *t, struct config_position at, struct bytes subject);
+/* Has it characters that no subject of a configuration may have? Blanks are none of them. */
+bool text_has_controls(struct bytes text);
+
+/*
+ * Tell `found` the places of a's exports of that kind that have wildcards and that subject
+ * is within. 0 or -ENOMEM.
+ */
+int exports_around(struct tenants *t, struct tenant *a, bool service, struct bytes subject,
+    bool (*found)(void *arg, uint32_t place), void *arg);
 
 /* Lists of exports into accounts, imports against exports. */
 int exports_resolve(struct tenants *t);

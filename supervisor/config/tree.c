@@ -339,6 +339,18 @@ config_errors_finish(struct config_errors *e)
 		e->text[--e->len] = '\0';	/* the last line end */
 }
 
+bool
+config_key_is_secret(struct bytes key)
+{
+	static const char *const	names[] = { "pass", "password", "token" };
+	size_t				i;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strlen(names[i]) == key.len && strncasecmp(names[i], key.data, key.len) == 0)
+			return true;
+	return false;
+}
+
 const char *
 config_quote(char out[CONFIG_QUOTED], struct bytes b)
 {

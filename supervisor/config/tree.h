@@ -117,6 +117,10 @@ void config_warn(const struct config_errors *e, struct config_position at, const
 /* End the text: says how many errors found no room. */
 void config_errors_finish(struct config_errors *e);
 
+/* Is the value of such a key secret? Then no message and no --print-config repeats it. */
+bool config_key_is_secret(struct bytes key);
+#define CONFIG_REDACTED	"[REDACTED]"
+
 /* b in double quotes, with \xHH for what does not print, cut to fit. Returns out. */
 #define CONFIG_QUOTED	72
 const char *config_quote(char out[CONFIG_QUOTED], struct bytes b);

@@ -42,7 +42,7 @@ nkey_read(struct fields *f, const struct config_entry *e)
 		return 0;
 	if (nkey_decode(r->nkey, NKEY_USER, r->user.key) != 0)
 		config_error(f->t->errors, e->value.at, "found %s, expected the public nkey of a user, U and 55 others",
-		    config_quote(quote, r->nkey));
+		    nkey_found(r->nkey, quote));
 	return 0;
 }
 

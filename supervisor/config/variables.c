@@ -92,6 +92,7 @@ variable_parse(struct parser *up, struct variable *variable, struct bytes value,
 	if (rc != 0)
 		return rc;
 	lexer_init(&p.lx, text.data, text.len, file, r->errors);
+	p.lx.secret = up->lx.secret;
 	p.lx.line_start = strlen(KEY "=");	/* columns are those of the value */
 	rc = parser_text(&p, &map);
 	if (rc != 0)
@@ -169,6 +170,7 @@ variable_find(struct parser *p, struct bytes name, struct config_position at,
 	return *found == NULL ? -ENOMEM : variable_ask(p, *found, at);
 }
 
+/* It may be a password or a hash without quotes: then it is not shown. */
 static int
 unknown(struct parser *p, struct bytes name, struct config_position at)
 {
@@ -179,7 +181,7 @@ unknown(struct parser *p, struct bytes name, struct config_position at)
 	config_error(p->reader->errors, at, hash ?
 	    "found the variable %s, which is not set; put the hash of a password in quotes" :
 	    "found the variable %s, which no entry before this one and no variable of the environment sets",
-	    config_quote(quote, name));
+	    hash || p->lx.secret ? CONFIG_REDACTED : config_quote(quote, name));
 	return -EBADMSG;
 }
 

@@ -273,6 +273,7 @@ bench_run(const struct bench *c, unsigned n)
 	struct publish_hint	 hint = { 0 };
 	struct message		 m = { .account = ACCOUNT_GLOBAL, .body = { body, c->body },
 	    .publisher = 1, .echo = true };
+	struct bytes		 subject = c->subject == NULL ? BYTES("") : bytes_of(c->subject);
 	uint64_t		 random = 88172645463325252;
 	char			 text[32];
 	double			 start;
@@ -281,8 +282,7 @@ bench_run(const struct bench *c, unsigned n)
 	must(broker_set_accounts(here.b, c->enter >= ENTER_MAPPED ? accounts : NULL), "accounts");
 	start = cpu_now();
 	for (i = 0; i < n; i++) {
-		if (c->subject != NULL)
-			m.subject = bytes_of(c->subject);
+		m.subject = subject;		/* entering may have changed it */
 		if (c->of != 0) {
 			random ^= random << 13;
 			random ^= random >> 7;

@@ -115,3 +115,70 @@ def test_a_stopped_auth_is_replaced(start):
         assert waiting.ping() == b""
     assert not harness.alive(pid)
     assert server.stop() == 0
+
+
+CHANGING = f"""debug: true
+restart_limit: 100000
+auth_timeout: {TIMEOUT}
+auth_failures: 0
+accounts {{
+  A {{ users = [
+    {{user: stays, password: secret, permissions {{ publish: "v.%(n)d", subscribe: "%(subscribe)s" }} }}
+    {{user: changes, password: "secret%(n)d"}}
+  ] }}
+  B {{ users = [ {{user: b, password: secret, limits {{ max_connections: %(most)d }} }}%(moved)s ] }}
+  %(odd)s
+}}
+"""
+
+
+def changing(n):
+    odd = n % 2 == 1
+    return CHANGING % {"n": n, "subscribe": "odd.>" if odd else ">", "most": 2 + n % 2,
+                       "moved": "" if odd else ", {user: moves, password: secret}",
+                       "odd": "ODD { users = [ {user: moves, password: secret} ] }" if odd else ""}
+
+
+def is_closed(client):
+    return b"-ERR 'Authorization Violation'" in (rest := client.rest()) or rest == b""
+
+
+def test_auth_dies_in_the_middle_of_a_reload(start):
+    """Whenever it dies, what the file says is in force for all soon after: who may be here, and what they may."""
+    server = start(config=changing(0), workers=2)
+    stays = server.clients_on_different_workers(2, options={"user": "stays", "pass": "secret"})
+    held = [server.client(options=B) for _ in range(2)]
+    for c in held:
+        assert c.ping() == b""
+    for n in range(1, ROUNDS + 1):
+        leaving = [server.client(options={"user": "changes", "pass": f"secret{n - 1}"}),
+                   server.client(options={"user": "moves", "pass": "secret"})]
+        for c in [*stays, *leaving]:
+            assert c.ping() == b""
+        pid = auth_of(server)
+        before = server.log().count("Reloaded server configuration")
+        with open(server.config_path) as f:
+            text = f.read()
+        with open(server.config_path, "w") as f:
+            f.write(changing(n) + text[text.index("\nworkers:"):])
+        server.process.send_signal(signal.SIGHUP)
+        time.sleep(random.random() * 0.02)      # anywhere within the reload, of some 10 ms
+        os.kill(pid, signal.SIGKILL)
+        harness.until(lambda b=before: server.log().count("Reloaded server configuration") > b, "it is reloaded")
+        for c in leaving:
+            assert is_closed(c)
+        for c in stays:
+            harness.until(lambda c=c, n=n: may_publish(c, f"v.{n}"), "its permissions are the new ones")
+            assert not may_publish(c, f"v.{n - 1}")
+        for c in held:
+            assert c.ping() == b""
+        assert not logs_in(server, {"user": "changes", "pass": f"secret{n - 1}"})
+        assert logs_in(server, {"user": "changes", "pass": f"secret{n}"})
+        if n % 2 == 0:
+            assert b"maximum user active connections exceeded" in server.client(options=B).rest()
+    assert server.stop() == 0
+
+
+def may_publish(client, subject):
+    client.send(f"PUB {subject} 0\r\n\r\n")
+    return b"Permissions Violation" not in client.ping()

@@ -222,11 +222,12 @@ def test_2026_18_ghsa_jx8g_9g95_6322_deny_for_one_group_does_not_replace_deny_fo
         assert u.ping().startswith(b"-ERR 'Permissions Violation for Subscription to \"foo\"")
 
 
-@pytest.mark.parametrize("subject", ["foo bar", "foo\\r\\nPUB x 0", "foo\\tbar"])
+@pytest.mark.parametrize("subject", ["foo bar", "foo\r\nPUB x 0", "foo\tbar", "foo\x01bar"])
 def test_2026_22_ghsa_qrcv_3558_gj4f_subjects_of_the_configuration_have_no_blanks(start, subject):
-    for config in ('accounts { A { exports = [ { stream: "%s" } ] } }', 'accounts { A { mappings { "%s": ok } } }',
-                   'accounts { A { mappings { ok: "%s" } } }'):
-        server = start(config=config % subject, wait=False)
+    escaped = subject.encode("unicode_escape").decode()        # a key in quotes has no escapes
+    for config in ('accounts { A { exports = [ { stream: "%s" } ] } }' % escaped, 'accounts { A { mappings { "%s": ok } } }' % subject,
+                   'accounts { A { mappings { ok: "%s" } } }' % escaped):
+        server = start(config=config, wait=False)
         assert server.process.wait(harness.LIMIT) == 1
 
 

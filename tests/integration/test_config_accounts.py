@@ -11,6 +11,7 @@ from test_config_corpus import verdict
 
 UKEY = "UCR2VMNYX7DM3VG34LU7B576AUGBGGRBFAXTMPKEJNJFSYDHNZ2XZE4Z"
 AKEY = "AABQUEIYD4TC2NB3IJEVAV26MVWHG6UBRCHZNHNEVOZLTQGHZ3K5Y2TU"
+SEED = "SUAKYRHVIOREXV7EUZTBHUHL7NUMHPMAS7QMDU3GTIUWEI5LDNOXD43IZY"
 HASH = "$2a$11$W2zko751KUvVy59mUTWmpOdWjpEm5qhcCZRd05GjI/sSOT.xtiHyG"
 
 
@@ -254,7 +255,6 @@ BAD = {
     "export_latency_of_stream": (account("exports: [{stream: a, latency: l}]"), "latency: found in the export of a stream"),
     "export_latency_many": (account("exports: [{service: a, response: stream, latency: l}]"), "found latency with responses that are not singleton"),
     "export_latency_loop": (account('exports: [{service: "a.>", latency: a.l}]'), 'found the subject "a.l" for latency'),
-    "export_latency_no_system": ("no_system_account: true\n" + account("exports: [{service: a, latency: l}]"), "2:26: found latency without a system account"),
     "export_position": (account('exports: [{service: "a.b", account_token_position: 2}]'), "account_token_position: found no '*'"),
     "export_position_beyond": (account('exports: [{service: "a.*", account_token_position: 3}]'), "account_token_position: found no '*'"),
     "export_position_text": (account('exports: [{service: "a.*", account_token_position: x}]'), 'found "x", expected a whole number'),
@@ -308,6 +308,11 @@ BAD = {
     # mappings
     "mappings_text": ("mappings: abc", "1:11: found text, expected a block"),
     "mapping_source": ('mappings { "a..b": c }', '1:12: found "a..b", expected a subject'),
+    "mapping_source_tab": ('mappings { "a\tb": c }', '1:12: found "a\\x09b", expected a subject'),
+    "mapping_source_blank": ('mappings { "a b": c }', '1:12: found "a b", expected a subject'),
+    "mapping_source_return": ('mappings { "a\rb": c }', '1:12: found "a\\x0db", expected a subject'),
+    "mapping_destination_tab": ('mappings { a: "b\\tc" }', '1:15: found "b\\x09c" as a destination: it has control characters'),
+    "mapping_destination_blank": ('mappings { a: "b c" }', '1:15: found "b c" as a destination'),
     "mapping_number": ("mappings { a: 5 }", "found a whole number, expected a block"),
     "mapping_star": ('mappings { "a.*": "b.*" }', 'found "b.*" as a destination'),
     "mapping_beyond": ('mappings { "a.*": "b.$2" }', 'found "b.$2" as a destination'),
@@ -353,6 +358,9 @@ OTHER = {
     "export_twice": (1, 0, account("exports: [{stream: a}, {stream: a}]")),
     "export_private_and_public": (1, 0, account("exports: [{service: a, accounts: [B]}, {service: a}]")),
     "export_twice_otherwise": (1, 0, account("exports: [{service: a, accounts: [B]}, {service: a, accounts: [A], response: stream}]")),
+    "export_latency_no_system": (1, None, "no_system_account: true\n" + account("exports: [{service: a, latency: l}]")),
+    "import_too_long": (1, 0, imported('{service: "%s"}' % ".".join("*" * 8192), '{service: {account: A, subject: "%s"}}' % ".".join("*" * 8192))),
+    "import_too_long_stream": (1, 0, imported('{stream: "%s"}' % ".".join("*" * 8192), '{stream: {account: A, subject: "%s"}}' % ".".join("*" * 8192))),
     "export_threshold_of_stream": (1, None, account('exports: [{stream: a, threshold: "2s"}]')),
     "export_threshold_below_zero": (1, 0, account('exports: [{service: a, threshold: "-2s"}]')),
     "import_nothing": (1, 0, account("imports: [{to: a}]")),
@@ -361,6 +369,8 @@ OTHER = {
     "import_share_of_stream": (1, 0, imported("{stream: a}", "{stream: {account: A, subject: a}, share: true}")),
     "import_to_wild_of_literal": (1, 0, imported("{stream: a}", '{stream: {account: A, subject: a}, to: "b.*"}')),
     "import_service_rest_to_one": (1, 0, imported("{service: a}", '{service: {account: A, subject: a}, to: "b.>"}')),
+    "import_service_function": (1, 0, imported('{service: "q.*"}', '{service: {account: A, subject: "q.{{split(1,-)}}"}, to: "help.*"}')),
+    "import_service_placeholder": (1, 0, imported('{service: "q.*"}', '{service: {account: A, subject: "q.$1"}, to: "help.*"}')),
     "import_of_itself": (1, 0, account("exports: [{service: a}], imports: [{service: {account: A, subject: a}}]")),
     "import_no_real_cycle": (0, None, account("exports: [{service: z}], imports: [{service: {account: B, subject: x}, to: y}]",
                                               "exports: [{service: x}], imports: [{service: {account: A, subject: z}, to: x}]")),
@@ -368,6 +378,20 @@ OTHER = {
                                           "B { imports: [{stream: {account: A, subject: \"a.b.c\"}}] }, C {} }"),
     "mapping_no_destination": (1, 0, "mappings { a: {weight: 10} }"),
     "mapping_empty_destination": (1, 0, 'mappings { a: "" }'),
+    "block_under_two_names": (1, 0, "mappings { a: b }\nmaps { a: c }"),
+    "block_in_two_cases": (1, 0, users("user: a") + "\nAUTHORIZATION { users: [{user: b}] }"),
+    "setting_in_two_cases": (1, 0, users("user: a", "user: b") + "\nno_auth_user: a\nNO_AUTH_USER: b"),
+    "import_to_twice": (1, 0, imported('{stream: "a.*"}', '{stream: {account: A, subject: "a.*"}, to: "$1.$1"}')),
+    "import_own_stream": (1, 0, account("exports: [{stream: a}], imports: [{stream: {account: A, subject: a}}]")),
+    "import_overlapping_exports": (1, None, "accounts { A { exports: [{stream: \"a.*\"}, {stream: \"*.b\", accounts: [C]}] }, "
+                                            "B { imports: [{stream: {account: A, subject: a.b}}] }, C {} }"),
+    "import_overlapping_exports_2": (1, None, "accounts { A { exports: [{stream: \"*.b\", accounts: [C]}, {stream: \"a.*\"}] }, "
+                                              "B { imports: [{stream: {account: A, subject: a.b}}] }, C {} }"),
+    "subject_control": (1, 0, permissions('publish: "a\\x01b"')),
+    "subject_delete": (1, 0, account('exports: [{stream: "a\x7fb"}]')),
+    "mapping_source_control": (1, 0, 'mappings { "a\x01b": b }'),
+    "mapping_destination_control": (1, 0, 'mappings { a: "b\\x01c" }'),
+    "mapping_destination_delete": (1, 0, 'mappings { a: [{destination: "b\x7fc", weight: 5}] }'),
     "rate_zero": (1, 1, account("limits: {max_messages_per_second: 0}")),
     # what does not exist here yet
     "auth_callout": (1, 0, f"authorization {{ auth_callout: {{issuer: {AKEY}, auth_users: [a]}}, users: [{{user: a}}] }}"),
@@ -424,6 +448,8 @@ def test_what_is_different_on_purpose(tmp_path, name):
     here, there, text = OTHER[name]
     ours = said(harness.BULKHEAD, tmp_path, text)
     assert ours[0] == here, ours[2]
+    for line in ours[2].splitlines() if here == 1 else []:
+        assert re.match(r"bulkhead: \S+/a\.conf:\d+:\d+: .", line), line
     if there is not None:
         assert said(harness.real_server(), tmp_path, text)[0] == there
 
@@ -463,10 +489,18 @@ def test_secrets_are_not_printed(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["authorization { user: a, password: 12345 }", "authorization { token: [s3cret-token] }",
-                                  users("user: a, password: 12345"), users('user: a, password: "$2a$12345"')])
-def test_errors_do_not_show_secrets(tmp_path, text):
+                                  users("user: a, password: 12345"), users('user: a, password: "$2a$12345"'),
+                                  users("user: a, password: 12345678901234567890"), users("user: a, PASS: $s3cret"),
+                                  users("user: a, password: 1234512345123451234545KB"), users(f"user: a, password: {HASH.replace('2a', '2b')}"),
+                                  users("user: a, password: 2026-12-34T12:34:56Z"), users('user: a, password: "s3cret\\q"'),
+                                  users("user: a, password: a q"), users(f"nkey: {SEED}"), account(f"nkey: {SEED}"),
+                                  "authorization { token: $TEST_LARGE }"])
+def test_errors_do_not_show_secrets(tmp_path, monkeypatch, text):
+    monkeypatch.setenv("TEST_LARGE", "12345678901234567890")
     done = said(harness.BULKHEAD, tmp_path, text)
-    assert done[0] == 1 and "12345" not in done[2] and "s3cret" not in done[2]
+    error = re.sub(r"^\S+ \S+ ", "", done[2])
+    assert done[0] == 1
+    assert not [s for s in ("12345", "s3cret", "W2zko", "12:34:56", "'q'", SEED[:8]) if s in error], error
 
 
 @pytest.mark.parametrize("flags,text,line", [
@@ -512,6 +546,46 @@ def test_flags_do_not_show_in_the_process_table(tmp_path):
         with server.client(options={"user": "x", "pass": "s3cret-pass"}) as client:
             client.send("PING\r\n")
             assert client.line() == b"PONG"
+
+
+def test_subjects_that_are_called_as_secrets_are_printed(tmp_path):
+    text = 'mappings { token: "x.y", a: {dest: "b", weight: 50} }\naccounts { maps { users: [{user: a, password: s3cret-pass}], maps { pass: "y" } } }\n'
+    code, out, err = printed(tmp_path, text)
+    assert code == 0 and "s3cret" not in out, err
+    assert 'mappings: {"token": "x.y", "a": {"dest": "b", "weight": 50}}' in out
+    assert 'accounts: {"maps": {"users": [{"user": "a", "password": "[REDACTED]"}], "maps": {"pass": "y"}}}' in out
+
+
+MANY = {
+    "imports": "accounts { H { exports: [{service: \">\"}, {stream: \">\"}] }, A { imports: [\n%s] } }",
+    "imports_of_exports": "accounts { H { exports: [\n%s] }, A { imports: [\n%s] } }",
+    "imports_of_imports": "accounts { H { exports: [{service: \">\"}] }, M { exports: [{service: \">\"}], imports: [\n%s] }, A { imports: [\n%s] } }",
+    "latencies": "accounts { H { exports: [\n%s] } }",
+    "destinations": "mappings { a: [\n%s] }",
+    "hub": "accounts { HUB { exports: [{stream: \"all.>\"}], imports: [\n%s] },\n%s }",
+}
+LINES = {
+    "imports": ['{service: {account: H, subject: "s.%d"}}'],
+    "imports_of_exports": ['{stream: "s.%d.>"}', '{stream: {account: H, subject: "s.%d.x"}}'],
+    "imports_of_imports": ['{service: {account: H, subject: "s.%d"}}', '{service: {account: M, subject: "s.%d"}}'],
+    "latencies": ['{service: "s.%d", latency: "l.%d"}'],
+    "destinations": ['{destination: "b.%d", weight: 0}'],
+    "hub": ['{stream: {account: A%d, subject: raw}, to: "all.%d"}',
+            'A%d { exports: [{stream: raw}], imports: [{stream: {account: HUB, subject: "all.>"}}] }'],
+}
+
+
+@pytest.mark.parametrize("name", MANY)
+def test_many_of_them_take_no_square_of_time(tmp_path, name):
+    """20,000 of each kind; 10,000 accounts that import from one hub what it imports from all of them."""
+    count = 10_000 if name == "hub" else 20_000
+    parts = [",\n".join(line.replace("%d", str(i)) for i in range(count)) for line in LINES[name]]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = said(harness.BULKHEAD, tmp_path, MANY[name] % tuple(parts))
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    taken = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    assert done[0] == 0, done[2]
+    assert taken < (15 if harness.SANITIZED else 0.9)
 
 
 def test_a_hundred_thousand_users(tmp_path):

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -120,7 +121,8 @@ SHAPES = [
     ("PING.CONNZ", {"state": 1}), ("PING.CONNZ", {"user": "a", "auth": True}),
     ("PING.SUBSZ", ""), ("PING.SUBSZ", {"subscriptions": True, "test": "foo.a"}),
     ("PING.ACCOUNTZ", ""), ("PING.HEALTHZ", ""), ("PING.ROUTEZ", ""), ("PING.GATEWAYZ", ""),
-    ("PING.LEAFZ", ""), ("PING.JSZ", ""), ("PING.RAFTZ", ""),
+    ("PING.LEAFZ", ""), ("PING.JSZ", ""), ("PING.RAFTZ", ""), ("PING.ACCOUNTZ", {"account": "B"}),
+    ("PING.HEALTHZ", {"stream": "x", "details": True}),
 ]
 
 
@@ -147,7 +149,9 @@ EQUAL = [
     ("SERVER.PING.CONNZ", {"mqtt_client": "x"}), ("SERVER.PING.CONNZ", {"acc": "nobody"}),
     ("SERVER.PING.CONNZ", {"offset": 9223372036854775807}),
     ("SERVER.PING.SUBSZ", {"test": "a.*"}), ("SERVER.PING.ACCOUNTZ", {"account": "nobody"}),
-    ("SERVER.PING.HEALTHZ", {"js-enabled-only": True}),
+    ("SERVER.PING.HEALTHZ", {"js-enabled-only": True}), ("SERVER.PING.HEALTHZ", {"stream": "x"}),
+    ("SERVER.PING.HEALTHZ", {"consumer": "x"}), ("SERVER.PING.HEALTHZ", {"details": True}),
+    ("SERVER.PING.HEALTHZ", {"consumer": "x", "details": True}), ("SERVER.PING.CONNZ", {"state": 7}),
     ("ACCOUNT.A.JSZ", ""), ("ACCOUNT.nobody.INFO", ""), ("ACCOUNT.nobody.CONNZ", ""),
     ("ACCOUNT.A.LEAFZ", ""), ("ACCOUNT.PING.STATZ", {"accounts": ["nobody"], "include_unused": True}),
     ("SERVER.ID.KICK", {"cid": 999999}), ("SERVER.ID.KICK", b"{}"), ("SERVER.ID.LDM", {"cid": 999999}),
@@ -157,6 +161,7 @@ SILENT = [
     ("SERVER.PING.VARZ", {"tags": ["a", "z"]}), ("SERVER.PING.VARZ", {"domain": "x"}),
     ("SERVER.PING.VARZ", {"cluster": "x"}), ("ACCOUNT.A.CONNZ", {"host": "nowhere"}),
     ("SERVER.ID.KICK", ""), ("SERVER.ID.KICK", "x"), ("ACCOUNT.nobody.STATZ", ""), ("ACCOUNT.nobody.CONNS", ""),
+    ("ACCOUNT.A.CONNS", ""),                # nobody is in there
 ]
 NOBODY = [
     ("SERVER.PING.NOPE", ""), ("SERVER.PING.STATZ", ""), ("SERVER.PING.INFO", ""), ("SERVER.NID.IDZ", ""),
@@ -244,6 +249,16 @@ def test_values_of_the_reports(start, which):
     statz = ask.json("$SYS.REQ.ACCOUNT.A.STATZ")["data"]["account_statz"]
     assert [s["acc"] for s in statz] == ["A"] and statz[0]["conns"] == 1
     assert statz[0]["received"]["msgs"] == 4 and statz[0]["received"]["bytes"] == 12
+    imports = [(i["subject"], i["local_subject"], i["account"], i["share"])
+               for i in ask.json("$SYS.REQ.ACCOUNT.B.INFO")["data"]["imports"]]
+    assert sorted(imports) == [
+        ("$SYS.REQ.ACCOUNT.B.CONNZ", "$SYS.REQ.ACCOUNT.PING.CONNZ", "SYS", False),
+        ("$SYS.REQ.ACCOUNT.B.CONNZ", "$SYS.REQ.SERVER.PING.CONNZ", "SYS", False),
+        ("$SYS.REQ.ACCOUNT.B.STATZ", "$SYS.REQ.ACCOUNT.PING.STATZ", "SYS", False),
+        ("$SYS.REQ.USER.B.INFO", "$SYS.REQ.USER.INFO", "SYS", True),
+        ("q.x", "qx", "A", False), ("s.y", "p.s.y", "A", False)]
+    assert [i["local_subject"] for i in ask.json("$SYS.REQ.ACCOUNT.SYS.INFO")["data"]["imports"]] == \
+        ["$SYS.REQ.USER.INFO"]
     info = ask.json("$SYS.REQ.ACCOUNT.A.INFO")["data"]
     assert info["account_name"] == "A" and info["client_connections"] == 1
     assert info["mappings"] == {"foo": [{"subject": "bar", "weight": 100}]}
@@ -255,9 +270,35 @@ def test_values_of_the_reports(start, which):
     a.close()
     harness.until(lambda: ask.json("$SYS.REQ.SERVER.PING.CONNZ", {"acc": "A"})["data"]["total"] == 0, "it is gone")
     closed = ask.json("$SYS.REQ.SERVER.PING.CONNZ", {"state": 1, "acc": "A", "sort": "stop"})["data"]["connections"]
-    assert closed[0]["reason"] == "Client Closed" and closed[0]["in_msgs"] == 4
+    assert closed[0]["reason"] == "Client Closed" and closed[0]["in_msgs"] == 4 and closed[0]["subscriptions"] == 2
     statz = ask.json("$SYS.REQ.ACCOUNT.PING.STATZ", {"accounts": ["A"], "include_unused": True})["data"]["account_statz"]
     assert statz[0]["conns"] == 0 and statz[0]["received"]["msgs"] == 4
+
+
+@BOTH
+def test_who_was_refused_is_in_no_account(start, which):
+    server = begin(start, which)
+    server.client(options={"user": "a", "pass": "wrong"}).rest()
+    ask = Asker(login(server, "sys"))
+    closed = harness.until(lambda: [c for c in ask.json("$SYS.REQ.SERVER.PING.CONNZ", {"state": 1, "auth": True})
+                                    ["data"]["connections"] if c.get("authorized_user") == "a"], "it is among the closed")
+    assert closed[0]["reason"] == "Authentication Failure" and "account" not in closed[0]
+
+
+@BOTH
+def test_slow_consumers_of_an_account(start, which):
+    server = begin(start, which, config=CONFIG + "max_payload: 100000\nmax_pending: 200000\n")
+    ask = Asker(login(server, "sys"))
+    slow, b = login(server, "b"), login(server, "b")
+    slow.send("SUB x 1\r\n")
+    slow.ping()
+
+    def counted():
+        b.send(b"PUB x 50000\r\n" + bytes(50000) + b"\r\n")
+        all_of = ask.json("$SYS.REQ.ACCOUNT.PING.STATZ", {"include_unused": True})["data"]["account_statz"]
+        return {a["acc"]: a["slow_consumers"] for a in all_of if a["slow_consumers"] > 0}
+    assert harness.until(counted, "it is counted") == {"B": 1}
+    assert ask.json("$SYS.REQ.SERVER.PING.VARZ")["data"]["slow_consumers"] == 1
 
 
 @BOTH
@@ -346,6 +387,26 @@ def test_events_have_the_real_servers_shape(start):
     assert set(both[0]) == set(both[1])
     for subject in both[0]:
         same_shape(both[0][subject], both[1][subject], subject)
+
+
+@BOTH
+def test_who_never_logs_in_leaves_as_well(start, which):
+    server = begin(start, which)
+    y = login(server, "sys")
+    y.send("SUB $SYS.ACCOUNT.> 1\r\nSUB $SYS.SERVER.*.CLIENT.AUTH.ERR 2\r\n")
+    y.ping()
+    silent = server.client(connect=False)
+    silent.close()
+    m = y.message()
+    event = json.loads(m[4])
+    while event.get("client", {}).get("id") != silent.info["client_id"]:    # whoever looked whether it accepts
+        m = y.message()
+        event = json.loads(m[4])
+    assert m[0] == "$SYS.ACCOUNT.$G.DISCONNECT" and event["reason"] == "Client Closed"
+    assert event["client"]["acc"] == "$G" and "user" not in event["client"]
+    ask = Asker(y)
+    closed = ask.json("$SYS.REQ.SERVER.PING.CONNZ", {"state": 1, "cid": silent.info["client_id"]})["data"]
+    assert closed["connections"][0]["reason"] == "Client Closed"
 
 
 @BOTH
@@ -560,17 +621,54 @@ def test_a_flood_of_requests_costs_those_who_ask(start):
     assert resident < (400 if harness.SANITIZED else 60) * 1024
 
 
-def test_an_answer_that_is_too_large_is_an_error(start):
+def test_a_flood_from_one_account_delays_no_other(start):
     server = begin(start, "ours")
+    a, b = populate(server)
+    for user in (a, login(server, "sys")):      # out of an account, and in the system account
+        flood, stop = Asker(user), threading.Event()
+
+        def pour():
+            request = b"PUB $SYS.REQ.SERVER.PING.CONNZ _INBOX.flood.1 2\r\n{}\r\n" * 1000
+            flood.client.sock.settimeout(None)
+            while not stop.is_set():
+                flood.client.send(request)
+        thread = threading.Thread(target=pour, daemon=True)
+        thread.start()
+        harness.until(lambda: "too many requests" in server.log(), "there is more than can be answered")
+        try:
+            for ask in (Asker(b), Asker(login(server, "sys"))):
+                for _ in range(50):             # each one, and soon
+                    assert ask.json("$SYS.REQ.SERVER.PING.CONNZ", {"limit": 1})["data"]["total"] > 0
+        finally:
+            stop.set()
+            thread.join()
+
+
+def subscribe_to_many(client, count, length=70):
+    for k in range(0, count, 1000):
+        client.send("".join(f"SUB {i:0{length}d} {i + 10}\r\n" for i in range(k, k + 1000)))
+    client.ping()
+
+
+@BOTH
+def test_a_large_answer_is_whole(start, which):
+    server = begin(start, which, config=CONFIG + "max_payload: 4096\n")
     a, _ = populate(server)
-    for k in range(0, 20000, 1000):
-        a.send("".join(f"SUB some.longer.subject.so.that.the.list.of.them.all.is.longer.{i} {i + 10}\r\n"
-                       for i in range(k, k + 1000)))
-    a.ping()
+    subscribe_to_many(a, 40000)             # a multiple of max_payload, and of a lane
     ask = Asker(login(server, "sys"))
     answer = ask.json("$SYS.REQ.SERVER.PING.CONNZ", {"acc": "A", "subscriptions": True})
-    assert answer["data"] is None and "max_payload" in answer["error"]["description"]
-    assert ask.json("$SYS.REQ.SERVER.PING.CONNZ", {"acc": "A"})["data"]["total"] == 1
+    assert len(answer["data"]["connections"][0]["subscriptions_list"]) == 40002
+
+
+def test_an_answer_without_measure_is_cut(start):
+    server = begin(start, "ours")
+    a, _ = populate(server)
+    subscribe_to_many(a, 20000, 1000)
+    ask = Asker(login(server, "sys"))
+    one = ask.json("$SYS.REQ.SERVER.PING.CONNZ", {"acc": "A", "subscriptions": True})["data"]["connections"][0]
+    assert one["subscriptions"] == 20002 and 7000 < len(one["subscriptions_list"]) < 9000
+    listed = ask.json("$SYS.REQ.SERVER.PING.SUBSZ", {"account": "A", "subscriptions": True, "limit": 16000})["data"]
+    assert listed["total"] == 20002 and 7000 < len(listed["subscriptions_list"]) < 9000
 
 
 @BOTH

@@ -240,6 +240,31 @@ START_TEST(who_holds_most_pending_is_told)
 }
 END_TEST
 
+/* Pending bytes above a limit that a reload lowered: who holds most is told until there are fewer, if that helps. */
+START_TEST(a_reload_cuts_who_holds_most_pending)
+{
+	limit = 100;
+	ask(0, LEASE_ACCOUNT_PENDING, 70, 70);
+	ask(1, LEASE_ACCOUNT_PENDING, 30, 30);
+	players[0].used = 70;
+	players[1].used = 30;
+	players[0].free = players[1].free = 0;
+	limit = 20;
+	leases_reload(leases, now);
+	ck_assert(players[0].recalled && players[1].recalled);
+	give(0, LEASE_ACCOUNT_PENDING);
+	ck_assert(!players[0].cut && !players[1].cut);	/* worker 1 may have some to give back */
+	give(1, LEASE_ACCOUNT_PENDING);
+	ck_assert(players[0].cut && !players[1].cut);
+	players[0] = (struct player){ .free = 60, .used = 10 };
+	give(0, LEASE_ACCOUNT_PENDING);
+	ck_assert(!players[0].cut && players[1].cut);
+	players[1].cut = false;
+	give(1, LEASE_ACCOUNT_PENDING);			/* it has nobody to cut */
+	ck_assert(!players[0].cut && !players[1].cut);
+}
+END_TEST
+
 START_TEST(a_reload_lowers_and_raises)
 {
 	limit = 10;
@@ -362,6 +387,7 @@ main(void)
 	tcase_add_test(t, who_does_not_answer_is_not_waited_for_long);
 	tcase_add_test(t, nobody_gives_back_what_it_never_had);
 	tcase_add_test(t, who_holds_most_pending_is_told);
+	tcase_add_test(t, a_reload_cuts_who_holds_most_pending);
 	tcase_add_test(t, a_reload_lowers_and_raises);
 	tcase_add_test(t, told_is_what_it_has);
 	tcase_add_loop_test(t, a_rate_is_kept_and_shared, 0, 6);

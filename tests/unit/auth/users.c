@@ -245,6 +245,8 @@ START_TEST(expiry_is_in_order)
 		ck_assert_int_eq(first != NULL, least != 0);
 		if (first != NULL)
 			ck_assert_uint_eq(at, least);
+		for (k = 2; k <= e.count; k++)
+			ck_assert_uint_le(e.all[k / 2 - 1].when, e.all[k - 1].when);
 	}
 	expiry_free(&e);
 }

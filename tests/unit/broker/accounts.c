@@ -55,6 +55,8 @@ START_TEST(accounts_are_found_by_number_and_name)
 	ck_assert_ptr_null(accounts_named(a, BYTES("n")));
 	ck_assert_ptr_null(accounts_named(a, BYTES("n99999")));
 	ck_assert_ptr_null(accounts_named(a, BYTES("")));
+	ck_assert_ptr_null(accounts_named(a, BYTES("$G\0and more than the name has room for")));
+	ck_assert_ptr_null(accounts_named(a, BYTES("$G\0")));
 	accounts_free(a);
 }
 END_TEST

@@ -376,6 +376,42 @@ START_TEST(one_hint_does_not_answer_for_another_subject)
 }
 END_TEST
 
+static enum entering
+enter_and_publish(const char *subject, struct policy *p, struct publish_hint *hint)
+{
+	struct message	m = { .account = ACCOUNT_GLOBAL, .subject = bytes_of(subject), .size_text = BYTES("0"),
+			    .body = BYTES(""), .publisher = NO_CONNECTION };
+	enum entering	how = broker_enter(b, &m, p, NULL, hint, 0);
+
+	if (how == ENTERS)
+		ck_assert_int_eq(broker_publish(b, &m, 1, hint), PUBLISHED);
+	return how;
+}
+
+/* What is remembered with a subject's match is the word of one policy on that subject, also when the
+ * place in the cache was another's before. */
+START_TEST(a_match_remembers_who_may_publish_it)
+{
+	struct policy		*p = policy_of(0, NULL, "no.*"), *other = policy_of(0, "no.*", "x");
+	struct publish_hint	 hint = { 0 }, others = { 0 };
+	char			 yes[32], no[32];
+	int			 i, j;
+
+	for (i = 0; i < 40000; i++) {
+		snprintf(yes, sizeof(yes), "yes.%d", i);
+		snprintf(no, sizeof(no), "no.%d", i);
+		for (j = 0; j < 3; j++) {
+			ck_assert_int_eq(enter_and_publish(yes, p, &hint), ENTERS);
+			ck_assert_int_eq(enter_and_publish(yes, other, &others), ENTER_REFUSED);
+			ck_assert_int_eq(enter_and_publish(no, other, &others), ENTERS);
+			ck_assert_int_eq(enter_and_publish(no, p, &hint), ENTER_REFUSED);
+		}
+	}
+	policy_put(p);
+	policy_put(other);
+}
+END_TEST
+
 START_TEST(an_answer_is_granted_once)
 {
 	struct publish_hint	 hint = { 0 };
@@ -420,6 +456,7 @@ main(void)
 	tcase_add_test(c, random_mappings_agree_with_the_reference);
 	tcase_add_test(c, permission_is_asked_for_the_mapped_subject);
 	tcase_add_test(c, one_hint_does_not_answer_for_another_subject);
+	tcase_add_test(c, a_match_remembers_who_may_publish_it);
 	tcase_add_test(c, an_answer_is_granted_once);
 	suite_add_tcase(s, c);
 	return tests_run(s);

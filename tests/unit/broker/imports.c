@@ -199,6 +199,66 @@ START_TEST(another_configuration_takes_effect_on_subscriptions)
 }
 END_TEST
 
+/* A reload of something else does not touch the index, however many subscriptions there are. */
+START_TEST(the_same_configuration_leaves_shadows_alone)
+{
+	struct broker	*b = net->node[1].b;
+	struct accounts	*old = accounts;
+	uint64_t	 before;
+	uint32_t	 slot;
+
+	sub_in(net, 1, B, 1, "p.a.b", "");
+	sub_in(net, 1, B, 2, ">", "");
+	sub_in(net, 1, B, 3, "other", "");
+	sub_in(net, 1, A, 4, ">", "");
+	slot = sub_in(net, 1, C, 5, "c.>", "");
+	before = index_generation(&net->node[0].b->peers[1]->view);
+	configure();
+	accounts_free(old);
+	ck_assert_uint_eq(index_generation(&net->node[0].b->peers[1]->view), before);
+	ck_assert_uint_eq(b->internal, 4);
+	pub_in(net, 0, A, "s.1.2", "", "x");
+	net_settle(net);
+	ck_assert_uint_eq(net->ngot, 2);
+	ck_assert_str_eq(net->got[net->got[0].connection == 2 ? 0 : 1].subject, "t.2.1");
+	pub_in(net, 0, A, "a.b", "", "x");
+	pub_in(net, 0, B, "p.x", "", "x");
+	net_settle(net);
+	ck_assert_uint_eq(got(net, 1, 1), 1);
+	ck_assert_uint_eq(got(net, 1, 2), 3);
+	ck_assert_uint_eq(got(net, 1, 3), 0);
+	ck_assert_uint_eq(got(net, 1, 4), 2);
+	ck_assert_uint_eq(got(net, 1, 5), 1);
+	broker_unsubscribe(b, slot);
+	ck_assert_uint_eq(b->internal, 3);
+}
+END_TEST
+
+/* Where the first import differs in one thing, so that nothing comes. */
+static const struct { uint32_t from; const char *subject, *to; } others[] = {
+	{ A, "b.>", "p.a.>" }, { A, "a.>", "p.b.>" }, { D, "a.>", "p.a.>" },
+};
+
+START_TEST(one_difference_is_another_configuration)
+{
+	struct accounts	*old = accounts;
+
+	sub_in(net, 1, B, 1, "p.a.b", "");
+	account(&t, A, "A");
+	account(&t, B, "B");
+	stream(&t, others[_i].from, others[_i].subject, others[_i].to);
+	stream(&t, A, "s.*.*", "t.$2.$1");
+	account(&t, C, "C");
+	stream(&t, B, "p.>", "c.>");
+	account(&t, D, "D");
+	accounts = tenants_set(net, &t);
+	accounts_free(old);
+	pub_in(net, 0, A, "a.b", "", "x");
+	net_settle(net);
+	ck_assert_uint_eq(net->ngot, 0);
+}
+END_TEST
+
 static uint32_t	moved_to;
 
 static void
@@ -262,6 +322,8 @@ main(void)
 	tcase_add_test(c, shadows_are_no_clients_subscriptions);
 	tcase_add_test(c, a_message_that_came_through_a_service_goes_no_further);
 	tcase_add_test(c, another_configuration_takes_effect_on_subscriptions);
+	tcase_add_test(c, the_same_configuration_leaves_shadows_alone);
+	tcase_add_loop_test(c, one_difference_is_another_configuration, 0, sizeof(others) / sizeof(others[0]));
 	tcase_add_test(c, compaction_takes_shadows_along);
 	suite_add_tcase(s, c);
 	return tests_run(s);

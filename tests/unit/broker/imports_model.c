@@ -340,6 +340,40 @@ assert_as_wanted(const char *what)
 /* ---- steps */
 
 static void
+moved(void *program, uint32_t connection, uint32_t from, uint32_t to)
+{
+	struct known *k = &known[connection];
+
+	if (!k->live || &net->node[k->node] != program || k->slot != from)
+		ck_abort_msg("connection %u moved from %u to %u", connection, from, to);
+	k->slot = to;
+}
+
+static void
+compact(unsigned at)
+{
+	struct node	*n = &net->node[at];
+	struct segment	 partition, tables, old = n->partition, seg;
+	unsigned	 i;
+	int		 fd;
+
+	segments_make(&partition, &fd, &tables);
+	ck_assert_int_eq(broker_compact(n->b, &partition, &tables, moved), 0);
+	segment_unmap(&n->tables);
+	n->tables = tables;
+	n->partition = partition;
+	close(n->partition_fd);
+	n->partition_fd = fd;
+	for (i = 0; i < net->nodes; i++)
+		if (i != at) {
+			seg = partition_view(n);
+			ck_assert_int_eq(broker_replace_partition(net->node[i].b, at, n->incarnation, &seg), 0);
+		}
+	broker_compacted(n->b);
+	segment_unmap(&old);
+}
+
+static void
 step_subscribe(void)
 {
 	unsigned	 i = chance(SUBS);
@@ -398,6 +432,8 @@ answer(const char *reply)
 	for (i = way.length - 1; i-- > 0; )
 		deliver(way.path[i], i == 0 ? reply : "_R_.x.y", true, &way.path[i], 1);
 	net_clear(net);
+	if (chance(8) == 0)
+		compact(chance(3));
 	pub_in(net, at, way.account, subject, "", "answer");
 	net_settle(net);
 	assert_as_wanted("answer");
@@ -440,8 +476,10 @@ START_TEST(as_the_naive_reading_says)
 		what = chance(100);
 		if (what < 50)
 			step_subscribe();
-		else if (what < 98)
+		else if (what < 97)
 			step_publish();
+		else if (what < 98)
+			compact(chance(3));
 		else
 			configure();
 	}
@@ -460,7 +498,7 @@ main(void)
 	TCase *c = tcase_create("model");
 
 	tcase_set_timeout(c, 300);
-	tcase_add_loop_test(c, as_the_naive_reading_says, 0, getenv("CHECK_LONG") != NULL ? 1000 : 30);
+	tcase_add_loop_test(c, as_the_naive_reading_says, 0, getenv("CHECK_LONG") != NULL ? 1000 : 100);
 	suite_add_tcase(s, c);
 	return tests_run(s);
 }

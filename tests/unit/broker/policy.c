@@ -716,6 +716,37 @@ START_TEST(grants_are_bounded)
 }
 END_TEST
 
+/* Whoever may publish where it subscribes chooses how long they are. */
+START_TEST(long_grants_are_bounded_by_their_bytes)
+{
+	static char	 text[60000];
+	struct policy	*p = policy_of("resp 1 1000");
+	struct grants	 g = { NULL };
+	struct bytes	 reply = { text, sizeof(text) };
+	unsigned	 i;
+
+	memset(text, 'r', sizeof(text));
+	for (i = 0; i < 1000; i++) {
+		snprintf(text, 16, "%014u", i);
+		ck_assert(grants_add(&g, p, reply, 5));
+	}
+	for (i = 0; i < 1000; i++) {
+		snprintf(text, 16, "%014u", i);
+		ck_assert(grants_use(&g, reply, 5) == (i >= 1000 - GRANTS_BYTES / sizeof(text)));
+	}
+	for (i = 0; i < 200; i++) {		/* what was used gave its room back */
+		snprintf(text, 16, "%014u", i);
+		ck_assert(grants_add(&g, p, reply, 5));
+	}
+	for (i = 0; i < 200; i++) {
+		snprintf(text, 16, "%014u", i);
+		ck_assert(grants_use(&g, reply, 5));
+	}
+	grants_free(&g);
+	policy_put(p);
+}
+END_TEST
+
 #define COUNT(array)	((int)(sizeof(array) / sizeof((array)[0])))
 
 int
@@ -743,6 +774,7 @@ main(void)
 	tcase_add_test(c, without_allow_responses_nothing_is_granted);
 	tcase_add_test(c, grants_without_limit_last);
 	tcase_add_test(c, grants_are_bounded);
+	tcase_add_test(c, long_grants_are_bounded_by_their_bytes);
 	suite_add_tcase(s, c);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);

@@ -1,4 +1,5 @@
 /* Service imports: requests of one account answered in another. */
+#include <sys/resource.h>
 #include <jansson.h>
 #include "tenants.h"
 
@@ -593,6 +594,41 @@ START_TEST(a_body_as_large_as_may_be_gets_its_header_too)
 }
 END_TEST
 
+/* Each of them has a body of its own, but not all at once. */
+START_TEST(many_legs_of_a_large_message_take_the_memory_of_one)
+{
+#ifdef __SANITIZE_ADDRESS__
+	return;				/* it keeps freed memory, and has reserved more than any limit */
+#endif
+	struct accounts	*old = accounts;
+	struct message	 m = { .account = B, .subject = BYTES("all"), .publisher = 5, .echo = true,
+	    .body = { calloc(1, 1 << 20), 1 << 20 } };
+	struct rlimit	 most = { .rlim_cur = 0 };
+	char		 subject[16], line[64];
+	FILE		*f = fopen("/proc/self/statm", "r");
+	unsigned	 i;
+
+	account(&t, A, "A");
+	account(&t, B, "B");
+	for (i = 0; i < 200; i++) {
+		snprintf(subject, sizeof(subject), "one.%u", i);
+		service(&t, A, "all", subject);
+	}
+	accounts = tenants_set(net, &t);
+	accounts_free(old);
+	sub_in(net, 0, A, 1, "one.*", "");
+	net->quiet = true;
+	ck_assert_ptr_nonnull(fgets(line, sizeof(line), f));
+	most.rlim_cur = most.rlim_max = strtoul(line, NULL, 10) * (rlim_t)sysconf(_SC_PAGESIZE) + (32 << 20);
+	ck_assert_int_eq(setrlimit(RLIMIT_AS, &most), 0);
+	pub_message(net, 0, &m, 99);
+	ck_assert_uint_eq(net->count, 200);
+	ck_assert_uint_eq(net->node[0].b->tables->records_lost, 0);
+	fclose(f);
+	free((void *)(uintptr_t)m.body.data);
+}
+END_TEST
+
 START_TEST(another_configuration_ends_what_is_gone)
 {
 	struct accounts	*old = accounts;
@@ -649,6 +685,7 @@ main(void)
 	tcase_add_test(c, an_answer_that_asks_back_waits_for_a_full_lane);
 	tcase_add_test(c, a_service_here_waits_with_its_answers);
 	tcase_add_test(c, a_body_as_large_as_may_be_gets_its_header_too);
+	tcase_add_test(c, many_legs_of_a_large_message_take_the_memory_of_one);
 	tcase_add_test(c, another_configuration_ends_what_is_gone);
 	suite_add_tcase(s, c);
 	return tests_run(s);

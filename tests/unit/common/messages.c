@@ -173,7 +173,7 @@ START_TEST(a_message_prints_within_its_room)
 	char		text[200], small[12];
 
 	msg_print(&connection, text, sizeof(text));
-	ck_assert_str_eq(text, "connection cid=7 listener=1 host=127.0.0.1 port=4222 refuse=0");
+	ck_assert_str_eq(text, "connection cid=7 listener=1 host=127.0.0.1 port=4222 refuse=0 peer_uid=0 peer_gid=0");
 	msg_print(&m, text, sizeof(text));
 	ck_assert_str_eq(text, "segments generation=3 secret=(192 bytes)");
 	msg_print(&connection, small, sizeof(small));

@@ -162,7 +162,7 @@ static const struct { const char *config, *said; } wrong[] = {
 	{ "a: 2026-13-21T08:44:13Z", "f:1:4: found 2026-13-21T08:44:13Z, expected a date and time that exist" },
 	{ "a: 2026-02-30T08:44:13Z", "f:1:4: found 2026-02-30T08:44:13Z, expected a date and time that exist" },
 	{ "a: $x", "f:1:4: found the variable \"x\", " UNSET },
-	{ "a: $2b$10$x", "f:1:4: found the variable \"2b$10$x\", which is not set; put the hash of a password in quotes" },
+	{ "a: $2b$10$x", "f:1:4: found the variable [REDACTED], which is not set; put the hash of a password in quotes" },
 	{ "a: 1kbb", "f:1:4: found the unit \"kbb\", expected k, kb, ki, kib or such of m, g, t, p, e" },
 	{ "a: 12-x", "f:1:6: found '-', " NUMBER },
 	{ "a: -1x\nb: don't\n",

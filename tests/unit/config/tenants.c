@@ -202,6 +202,9 @@ static const struct { const char *config, *records; } permissions[] = {
 	{ "subscribe: {allow: ['a q', b], deny: 'c  > '}", "0 1 0 0; 2 a q; 2 b ; 3 c >;" },
 	{ "allow_responses: true", "1 0 1 120000;" },
 	{ "allow_responses: {}", "1 0 1 120000;" },
+	/* what allow_responses says does not depend on where it stands */
+	{ "allow_responses: true, publish: []", "1 0 1 120000;" },
+	{ "publish: {allow: []}, allow_responses: true", "1 0 1 120000;" },
 	{ "publish: {deny: a}, allow_responses: true", "1 0 1 120000; 1 a ;" },
 	{ "allow_responses: {max: 5, expires: '1500us'}", "1 0 5 2;" },
 	{ "allow_responses: {max: -1, expires: '-1s'}", "1 0 9223372036854775807 9223372036854775807;" },
@@ -423,6 +426,19 @@ START_TEST(a_long_cycle_is_found)
 }
 END_TEST
 
+/* Two import the same: who is not in the cycle is not told of, whoever of them comes first. */
+START_TEST(the_import_in_the_cycle_is_told)
+{
+	configure("accounts { A { imports: [{service: {account: B, subject: s}}] }\n"
+	    "B { exports: [{service: s}], imports: [{service: {account: C, subject: s}}] }\n"
+	    "C { exports: [{service: s}], imports: [{service: {account: B, subject: s}}] }\n"
+	    "D { imports: [{service: {account: B, subject: s}}] } }");
+	ck_assert_str_eq(c.errors.text, "f:3:40: found an import that closes a cycle of 2: \"s\" of this account is "
+	    "\"s\" of \"B\", and leads back");
+	done();
+}
+END_TEST
+
 START_TEST(ways_that_meet_are_no_cycle)
 {
 	configure_well("accounts { A { exports: [{service: s}] }\n"
@@ -452,6 +468,7 @@ main(void)
 	tcase_add_test(t, numbers_stay);
 	tcase_add_test(t, flags_are_for_auth_alone);
 	tcase_add_loop_test(t, a_long_cycle_is_found, 0, 2);
+	tcase_add_test(t, the_import_in_the_cycle_is_told);
 	tcase_add_test(t, ways_that_meet_are_no_cycle);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_NORMAL);

@@ -35,6 +35,7 @@
 #define LATE		777
 #define LOSES_WORKERS	778
 #define NEVER_READY	779
+#define ENDS_SLOWLY	780
 
 /* ======== the children */
 
@@ -141,6 +142,8 @@ config_receive(struct channel *ch, const struct msg *m, const int *fds)
 		setting_set_integer(&s, setting_find(BYTES("log_burst")), LOSES_WORKERS);
 	if (strcmp(s.server_name, "auth-never-ready") == 0)
 		setting_set_integer(&s, setting_find(BYTES("log_burst")), NEVER_READY);
+	if (strcmp(s.server_name, "auth-ends-slowly") == 0)
+		setting_set_integer(&s, setting_find(BYTES("log_burst")), ENDS_SLOWLY);
 	if (s.max_payload == 444)
 		setting_set_boolean(&s, setting_find(BYTES("http")), false);
 	setting_set_duration(&s, setting_find(BYTES("watchdog")), WATCHDOG);
@@ -607,6 +610,8 @@ fake_main(enum role role)
 	for (unsigned i = 0; i < WORKERS; i++)
 		fake_askers[i].fd = -1;
 	if (role == ROLE_MONITOR && fake.settings.log_burst == LATE && fake.incarnation <= 4 + WORKERS)
+		fake.stop = late_stop;
+	if (role == ROLE_AUTH && fake.settings.log_burst == ENDS_SLOWLY)
 		fake.stop = late_stop;
 	fake.check = role == ROLE_WORKER ? fake_check : NULL;
 	fake.apply = role == ROLE_WORKER ? fake_apply :
@@ -1394,6 +1399,23 @@ START_TEST(auth_comes_and_goes_by_reload)
 }
 END_TEST
 
+/* It is wanted again before the one that was dismissed has ended. */
+START_TEST(auth_comes_back_while_it_goes)
+{
+	config_write(1000);
+	server_serves("auth-ends-slowly");
+	reload(7000);
+	err_await_more("Reloaded server configuration", 1);
+	reload(1000);
+	err_await_more("Reloaded server configuration", 2);
+	reload(7000);
+	err_await_more("Reloaded server configuration", 3);
+	ck_assert_int_eq(err_count("started auth 0"), 2);
+	ck_assert_int_eq(err_count("did not come up"), 0);
+	server_stop();
+}
+END_TEST
+
 START_TEST(without_auth_there_is_no_reload_that_needs_it)
 {
 	config_write(1000);
@@ -1605,6 +1627,7 @@ tree_suite(void)
 	tcase_add_test(c, workers_meet_auth);
 	tcase_add_test(c, workers_meet_an_auth_that_loses_them_after_a_pause);
 	tcase_add_test(c, auth_comes_and_goes_by_reload);
+	tcase_add_test(c, auth_comes_back_while_it_goes);
 	tcase_add_test(c, without_auth_there_is_no_reload_that_needs_it);
 	tcase_add_test(c, accounts_are_served_while_they_are_there);
 	tcase_add_test(c, system_has_its_reloads);

@@ -274,7 +274,8 @@ START_TEST(those_that_closed_are_kept)
 {
 	struct msg_client_event	 e = { .kind = EVENT_DISCONNECTED, .account = TENANT, .host = BYTES("::1"),
 	    .start = 1000000, .stop = 3000000, .user = BYTES("eve"), .name = BYTES(""), .lang = BYTES("c"),
-	    .version = BYTES(""), .in_msgs = 4, .reason = BYTES("Client Closed") };
+	    .version = BYTES(""), .in_msgs = 4, .subscriptions = 3,
+	    .reason = BYTES("Client Closed") };
 	json_t			*json, *one;
 
 	for (e.cid = 1; e.cid <= CLOSED_KEPT + 7; e.cid++)
@@ -286,6 +287,7 @@ START_TEST(those_that_closed_are_kept)
 	ck_assert_str_eq(json_string_value(json_object_get(one, "reason")), "Client Closed");
 	ck_assert_str_eq(json_string_value(json_object_get(one, "stop")), "1970-01-01T00:00:03Z");
 	ck_assert_str_eq(json_string_value(json_object_get(one, "uptime")), "2s");
+	ck_assert_int_eq(number(one, "subscriptions"), 3);
 	json_decref(json);
 	client_add(0, 99999, TENANT, "");
 	ck_assert_str_eq(cids_of(ask("/connz", "state=all&sort=cid&offset=10000"), "connections"), "99999 ");
@@ -336,6 +338,7 @@ START_TEST(accounts_and_their_traffic)
 
 	clients_add();
 	past_add(&reporter.past, &gone);
+	gone.reason = BYTES("Slow Consumer (Pending Bytes)");
 	past_add(&reporter.past, &gone);
 	json = ask("/accountz", "");
 	ck_assert_str_eq(json_string_value(json_object_get(json, "system_account")), "SYS");
@@ -355,6 +358,7 @@ START_TEST(accounts_and_their_traffic)
 	ck_assert_int_eq(number(one, "conns"), 3);
 	ck_assert_int_eq(number(json_object_get(one, "received"), "msgs"), 2090);
 	ck_assert_int_eq(number(json_object_get(one, "sent"), "bytes"), 10);
+	ck_assert_int_eq(number(one, "slow_consumers"), 1);
 	json_decref(json);
 	json = ask("/accstatz", "unused=1");
 	ck_assert_uint_eq(json_array_size(json_object_get(json, "account_statz")), 3);

@@ -403,6 +403,30 @@ START_TEST(over_its_rate_a_client_is_not_read_until_there_are_tokens)
 }
 END_TEST
 
+/* It is not read, so its end is noticed by PINGs; one that is there need not answer them in time. */
+START_TEST(who_is_gone_is_noticed_though_its_rate_is_used_up)
+{
+	int	 gone, here;
+
+	rig.child.settings.ping_interval = 0.02;
+	rig.child.settings.ping_max = 1;
+	rig.pings = true;
+	rate_is(false);
+	gone = rig_connect(&rig, REFUSE_NOTHING);
+	here = rig_connect(&rig, REFUSE_NOTHING);
+	rig_say(&rig, gone, C "PUB a 1\r\nx\r\n");
+	rig_say(&rig, here, C "PUB a 1\r\nx\r\n");
+	ck_assert(rig_read(&rig, gone, "PING\r\n", got, sizeof(got)));
+	ck_assert_int_eq(rig.w.clients[0]->stop, CLIENT_RATED);
+	close(gone);
+	while (rig.closed == 0)
+		rig_wait(&rig);
+	ck_assert(rig_read(&rig, here, "PING\r\nPING\r\nPING\r\n", got, sizeof(got)));
+	ck_assert_uint_eq(rig.closed, 1);
+	close(here);
+}
+END_TEST
+
 START_TEST(a_client_that_publishes_nothing_is_read_though_the_rate_is_used_up)
 {
 	int	 one, two;
@@ -621,6 +645,7 @@ main(void)
 	tcase_add_test(t, another_auth_hears_what_is_held_and_is_asked_again);
 	tcase_add_test(t, a_payload_is_limited_by_the_least_of_all);
 	tcase_add_test(t, over_its_rate_a_client_is_not_read_until_there_are_tokens);
+	tcase_add_test(t, who_is_gone_is_noticed_though_its_rate_is_used_up);
 	tcase_add_test(t, a_client_that_publishes_nothing_is_read_though_the_rate_is_used_up);
 	tcase_add_test(t, with_over_rate_close_it_is_closed_but_only_with_a_message_too_many);
 	tcase_add_test(t, bytes_are_counted_and_a_large_message_is_a_debt);

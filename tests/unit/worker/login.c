@@ -12,7 +12,7 @@
 #define VIOLATION	"-ERR 'Authorization Violation'\r\n"
 
 static struct rig	 rig;
-static char		 got[1 << 16];
+static char		 got[1 << 20];
 static unsigned		 at;		/* of what auth heard, was looked at */
 
 static void
@@ -279,6 +279,48 @@ START_TEST(a_new_auth_is_told_who_is_in_and_asked_again)
 }
 END_TEST
 
+/* Who is in and asks to be somebody else is asked about anew, and not held as well: auth takes a cid once. */
+START_TEST(a_new_auth_is_asked_about_a_second_connect)
+{
+	int	 fd;
+
+	start();
+	fd = client(ACCOUNT_FIRST, BYTES(""));
+	rig_say(&rig, fd, CONNECT("\"user\":\"c\",\"pass\":\"d\"") "PING\r\n");
+	rig_heard(&rig, MSG_login, &at);
+	channel_close(&rig.auth);
+	while (rig.auth_lost == 0)
+		rig_wait(&rig);
+	rig_auth(&rig);
+	at = 0;
+	ck_assert_str_eq(rig_heard(&rig, MSG_login, &at)->user, "c");
+	ck_assert_uint_eq(rig.heard[0].type, MSG_holds_end);
+	rig_admit(&rig, 1, 0, ACCOUNT_FIRST + 1, BYTES(""));
+	ck_assert(rig_read(&rig, fd, "PONG\r\n", got, sizeof(got)));
+	close(fd);
+}
+END_TEST
+
+/* The first PING comes some time after the verdict. */
+START_TEST(no_ping_comes_before_the_verdict)
+{
+	int	 fd;
+
+	rig.child.settings.ping_interval = 0.02;
+	rig.pings = true;
+	start();
+	fd = rig_connect(&rig, REFUSE_NOTHING);
+	rig_say(&rig, fd, "CONNECT {\"verbose\":true,\"user\":\"a\"}\r\n");
+	rig_heard(&rig, MSG_login, &at);
+	for (int i = 0; i < 50; i++)
+		rig_wait(&rig);
+	rig_admit(&rig, 1, 0, ACCOUNT_FIRST, BYTES(""));
+	ck_assert(rig_read(&rig, fd, "PING\r\n", got, sizeof(got)));
+	ck_assert_str_eq(got, "+OK\r\nPING\r\n");
+	close(fd);
+}
+END_TEST
+
 START_TEST(info_waits_for_its_nonce)
 {
 	static char	 raw[2 * NONCE_RAW] = "\xfb\xff\xfe";
@@ -479,6 +521,59 @@ START_TEST(other_permissions_hold_at_once)
 }
 END_TEST
 
+#define VERY_MANY	20000u
+
+/* Half of them are denied. Between two turns it can subscribe, unsubscribe, and hear what is denied no more. */
+START_TEST(very_many_subscriptions_are_looked_at_in_turns)
+{
+	static const char	 said[] = "UNSUB 1\r\nSUB no.more a\r\nSUB yes.more b\r\n";
+	struct client		*c;
+	int			 fd;
+	unsigned		 i, turns, before;
+	char			 text[64];
+
+	start();
+	fd = client(ACCOUNT_FIRST, BYTES(""));
+	c = rig.w.clients[0];
+	for (i = 0; i < VERY_MANY; i++) {
+		snprintf(text, sizeof(text), "SUB %s.%u %u\r\n", i % 2 == 0 ? "no" : "yes", i, i);
+		rig_say(&rig, fd, text);
+	}
+	expect(fd, "", "");
+	permission_set(false, false, 0);
+	permission(SUBSCRIBE_DENY, "no.>", "");
+	rig_admit(&rig, 1, 0, ACCOUNT_FIRST, permissions());
+	while (c->subscriptions == VERY_MANY)
+		rig_turn(&rig);
+	for (turns = 0; c->identity->next != 0; turns++) {
+		before = c->subscriptions;
+		if (turns == 1) {	/* the next one that is to be looked at goes */
+			broker_unsubscribe(rig.w.broker, c->identity->next);
+			ck_assert_int_eq(send(fd, said, strlen(said), 0), (ssize_t)strlen(said));
+		}
+		rig_turn(&rig);
+		ck_assert_uint_gt(c->subscriptions + 2500, before);
+	}
+	ck_assert_uint_gt(turns, 2);
+	while (read(fd, got, sizeof(got)) > 0)
+		rig_turn(&rig);
+	rig_say(&rig, fd, "PUB yes.more 0\r\n\r\nPUB yes.3 0\r\n\r\nPUB no.0 0\r\n\r\nPUB yes.1 0\r\n\r\nPING\r\n");
+	ck_assert(rig_read(&rig, fd, "PONG\r\n", got, sizeof(got)));
+	ck_assert_ptr_nonnull(strstr(got, "MSG yes.more b 0\r\n\r\nMSG yes.3 3 0\r\n\r\nPONG\r\n"));
+	ck_assert(c->subscriptions == VERY_MANY / 2 || c->subscriptions == VERY_MANY / 2 - 1);
+	/* It goes while it is looked at. */
+	permission_set(false, false, 0);
+	permission(SUBSCRIBE_DENY, "yes.>", "");
+	rig_admit(&rig, 1, 0, ACCOUNT_FIRST, permissions());
+	while (c->identity->next == 0)
+		rig_turn(&rig);
+	close(fd);
+	while (rig.closed == 0)
+		rig_turn(&rig);
+	ck_assert(TAILQ_EMPTY(&rig.w.logins.reviewed));
+}
+END_TEST
+
 START_TEST(a_second_connect_may_be_somebody_else)
 {
 	int	 fd, other;
@@ -660,6 +755,8 @@ main(void)
 	tcase_add_test(c, who_says_nothing_is_closed_in_time);
 	tcase_add_test(c, what_is_longer_than_any_credential_is_not_asked);
 	tcase_add_test(c, a_new_auth_is_told_who_is_in_and_asked_again);
+	tcase_add_test(c, a_new_auth_is_asked_about_a_second_connect);
+	tcase_add_test(c, no_ping_comes_before_the_verdict);
 	tcase_add_test(c, info_waits_for_its_nonce);
 	tcase_add_test(c, a_verdict_of_a_later_version_waits_for_it);
 	tcase_add_test(c, auth_begins_and_ends_with_a_reload);
@@ -667,6 +764,7 @@ main(void)
 	tcase_add_test(c, what_is_denied_is_not_delivered);
 	tcase_add_test(c, who_may_respond_may_once);
 	tcase_add_test(c, other_permissions_hold_at_once);
+	tcase_add_test(c, very_many_subscriptions_are_looked_at_in_turns);
 	tcase_add_test(c, a_second_connect_may_be_somebody_else);
 	tcase_add_test(c, what_nobody_asked_for_is_ignored);
 	tcase_add_test(c, long_permissions_come_ahead);

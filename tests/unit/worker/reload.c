@@ -223,6 +223,31 @@ START_TEST(max_pending_says_anew_who_is_slow)
 }
 END_TEST
 
+/* More waits for it than may now: it is cut, though nothing comes any more. */
+START_TEST(a_lowered_max_pending_cuts_at_once)
+{
+	static char	 body[100000];
+	struct client	*c;
+	int		 fd;
+
+	rig_start(&rig);
+	fd = subscriber("SUB a 1\r\n");
+	c = rig.w.clients[0];
+	memset(body, 'x', sizeof(body));
+	while (c->out.pending < sizeof(body)) {
+		rig_say(&rig, fd, "PUB a 100000\r\n");
+		rig_write(&rig, fd, body, sizeof(body));
+		rig_say(&rig, fd, "\r\n");
+	}
+	change("max_pending", 1 << 20);
+	ck_assert_uint_eq(c->state, CLIENT_OPEN);
+	change("max_pending", 4096);
+	ck_assert_uint_eq(c->state, CLIENT_CLOSING);
+	ck_assert_uint_eq(c->reason, CLOSE_SLOW_PENDING);
+	close(fd);
+}
+END_TEST
+
 START_TEST(client_advertise_is_for_new_ones)
 {
 	const struct setting	*which = setting_find(BYTES("client_advertise"));
@@ -296,6 +321,7 @@ main(void)
 	tcase_add_test(c, a_shorter_write_deadline_is_for_those_in_line_too);
 	tcase_add_test(c, a_shorter_ping_interval_is_for_those_who_wait_too);
 	tcase_add_test(c, max_pending_says_anew_who_is_slow);
+	tcase_add_test(c, a_lowered_max_pending_cuts_at_once);
 	tcase_add_test(c, client_advertise_is_for_new_ones);
 	tcase_add_test(c, close_clients_closes_these);
 	suite_add_tcase(s, c);
