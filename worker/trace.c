@@ -83,23 +83,25 @@ key_decode(char *text, size_t size, struct bytes key)
 	text[n] = '\0';
 }
 
-/* As the 2.x server has it, and jwt and seeds. */
+/*
+ * Whatever CONNECT is not known to say in public. The 2.x server hides passwords and tokens only; but clients
+ * have put all their options there, private keys too (CVE-2020-26149).
+ */
 static bool
 is_secret(struct bytes key)
 {
-	static const char *const	 parts[] = { "pass", "auth_token", "seed" };
-	static const char *const	 names[] = { "sig", "jwt", "nkey", "proxy_sig" };
+	static const char *const	 shown[] = {
+		"verbose", "pedantic", "tls_required", "name", "lang", "version", "protocol", "echo",
+		"headers", "no_responders", "user", "account", "new_account",
+	};
 	char				 text[KEY_TEXT];
 	size_t				 i;
 
 	key_decode(text, sizeof(text), key);
-	for (i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
-		if (strcasestr(text, parts[i]) != NULL)
-			return true;
-	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (strcasecmp(text, names[i]) == 0)
-			return true;
-	return false;
+	for (i = 0; i < sizeof(shown) / sizeof(shown[0]); i++)
+		if (strcasecmp(text, shown[i]) == 0)
+			return false;
+	return true;
 }
 
 /* Behind the string that begins at at[0] == '"'. */

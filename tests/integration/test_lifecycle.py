@@ -165,7 +165,8 @@ def test_stopped_children_do_not_delay_the_end(start):
         os.kill(pid, signal.SIGSTOP)
     began = time.monotonic()
     assert server.stop() == 0
-    assert time.monotonic() - began < (1.0 if not harness.SANITIZED else 10)
+    # the log's 0.3 s, and not the 0.5 s that children have to end
+    assert time.monotonic() - began < (0.75 if not harness.SANITIZED else 10)
     assert not any(harness.alive(pid) for pid in kids)
 
 

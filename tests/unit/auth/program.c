@@ -177,6 +177,8 @@ start(int accounts)
 {
 	unsigned	i;
 
+	if (loop != NULL)
+		ev_loop_destroy(loop);
 	loop = loop_new();
 	program_start_with(&auth, loop, ROLE_AUTH, &settings, accounts, receive);
 	close(accounts);
@@ -737,7 +739,7 @@ END_TEST
 /* "password" and "other" at cost 10. */
 #define SLOW		"$2b$10$ucVT7S2gsdWsrRkuHEpCoeFI69tL3IQzhRzSQikHufhZ6r.gRoW36"
 #define SLOW_OTHER	"$2b$10$ucVT7S2gsdWsrRkuHEpCoeYNT1prp.LKGaTamiCz.grLcdXcaWM1O"
-#define WAITING		12u
+#define WAITING		6u
 
 static int
 document_slow(const char *hash, unsigned account)
