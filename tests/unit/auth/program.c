@@ -761,6 +761,17 @@ static const struct { const char *what, *hash; unsigned account; bool stay; } me
 	{ "the user is removed", NULL, 1, false },
 };
 
+static bool
+heard_nonces(void *arg)
+{
+	const struct peer	*p = arg;
+	unsigned		 i;
+
+	for (i = 0; i < p->count && p->all[i].type != MSG_nonces; i++)
+		;
+	return i < p->count;
+}
+
 /* Their passwords are being looked at while the configuration changes. */
 START_TEST(who_is_looked_at_is_judged_by_what_is_in_force_then)
 {
@@ -772,10 +783,14 @@ START_TEST(who_is_looked_at_is_judged_by_what_is_in_force_then)
 	start(document_slow(SLOW, 1));
 	for (i = 1; i <= WAITING; i++)
 		say(0, login(i, "s", "password"));
+	say(0, (struct msg){ .type = MSG_nonces_wanted });
+	await(heard_nonces, &workers[0]);		/* the logins have come */
 	reload(document_slow(meanwhile[_i].hash, meanwhile[_i].account));
 	while (told < WAITING || left > (meanwhile[_i].stay ? WAITING : 0)) {
 		await(heard_more, &workers[0]);
 		h = &workers[0].all[workers[0].at++];
+		if (h->type == MSG_nonces)
+			continue;
 		told += h->type != MSG_revoked;
 		left += h->type == MSG_admitted;
 		left -= h->type == MSG_revoked && in[h->cid];
