@@ -365,7 +365,8 @@ answers_full(const struct broker *b)
 {
 	const struct answers	*a = b->answers;
 
-	if (a->ndue < DUE_MOST / 2 && a->due_bytes < DUE_BYTES / 2)
+	/* What comes from the queue itself does not wait for it to get shorter. */
+	if (a->continuing || (a->ndue < DUE_MOST / 2 && a->due_bytes < DUE_BYTES / 2))
 		return false;
 	b->answers->held = true;
 	return true;

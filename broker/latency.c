@@ -141,11 +141,12 @@ headers_sample(const struct message *m, json_t *headers)
 		headers_add(headers, m, "B3");
 		return b3_single(value);
 	}
-	value = header_value(m, "Traceparent");
+	if ((value = header_value(m, "Traceparent")).len == 0)
+		return false;
 	field = value_field(value, '-', 3, &count);
 	headers_add(headers, m, "Traceparent");
 	headers_add(headers, m, "Tracestate");
-	return value.len != 0 && count == 4 && field.len == 2 && flag_set(field);
+	return count == 4 && field.len == 2 && flag_set(field);
 }
 
 /* ---- one sample */

@@ -417,7 +417,7 @@ struct response *answers_expect(struct broker *b, const struct asking *ask, char
 void answers_cancel(struct broker *b, struct response *r);
 /* A message to one of our subjects. False: nobody waits for it. */
 bool answers_take(struct broker *b, const struct message *m);
-/* So much waits for a lane that no more is taken from our own clients. */
+/* So much waits for a lane that no more is taken from our own clients. Never while answers_continue() is at work. */
 bool answers_full(const struct broker *b);
 /* Publish what was taken, as far as lanes allow. */
 void answers_continue(struct broker *b);

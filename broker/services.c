@@ -179,7 +179,10 @@ legs_plan(struct broker *b, struct legs *all, const struct message *m)
 
 /* ---- sending */
 
-/* Who asks goes into the headers. The body is kept for this leg alone: there may be a thousand. NULL: no memory. */
+/*
+ * Who asks goes into the headers. The body is kept for this leg alone: there may be a thousand. NULL: no memory,
+ * or larger than peers take it from us: an answer that goes to a service may have grown before.
+ */
 static struct block *
 leg_body(struct broker *b, struct leg *leg, uint64_t cid)
 {
@@ -201,6 +204,10 @@ leg_body(struct broker *b, struct leg *leg, uint64_t cid)
 	free(text);
 	if (body == NULL)
 		return NULL;
+	if (body->size > b->max_payload + WIRE_ADDED) {
+		block_unref(body);
+		return NULL;
+	}
 	leg->m.block = body;
 	leg->m.body = (struct bytes){ body->data, body->size };
 	leg->m.size_text = (struct bytes){ NULL, 0 };

@@ -28,6 +28,7 @@ configure(void)
 	service(&t, A, "both", "q.both");
 	account(&t, C, "C");
 	service(&t, B, "ask.*", "help.$1");
+	service_import(&t, B, "lots", "many", (struct service_import){ .response = RESPONSE_STREAM });
 	service(&t, A, "direct", "q.direct");
 	accounts = tenants_set(net, &t);
 }
@@ -525,6 +526,34 @@ START_TEST(answers_wait_for_a_full_lane_and_draining_goes_on)
 }
 END_TEST
 
+/* Answers that come to a service import's own reply pass through the queue twice. */
+START_TEST(answers_of_a_chain_go_on_after_a_full_lane)
+{
+	char		 body[1024];
+	const char	*reply;
+	struct message	 m = { .account = A, .publisher = 5, .echo = true };
+	unsigned	 i;
+
+	memset(body, 'x', sizeof(body));
+	sub_in(net, 1, A, 1, "many.a", "");
+	sub_in(net, 2, C, 2, "inbox.*", "");
+	pub_in(net, 0, C, "lots", "inbox.1", "");
+	net_settle(net);
+	reply = reply_of(1, 1);
+	net_clear(net);
+	m.subject = bytes_of(reply);
+	m.body = (struct bytes){ body, sizeof(body) };
+	for (i = 0; i < 4000; i++) {
+		ck_assert_int_eq(pub_message(net, 1, &m, 99), PUBLISHED);
+		node_turn(&net->node[1]);
+		node_turn(&net->node[0]);
+	}
+	net_settle(net);
+	ck_assert_uint_gt(got(net, 2, 2), 3500);
+	ck_assert_uint_eq(got(net, 2, 2) + net->node[0].b->tables->records_lost, 4000);
+}
+END_TEST
+
 /* What is tried again and again leaves nothing behind. */
 START_TEST(an_answer_that_asks_back_waits_for_a_full_lane)
 {
@@ -590,6 +619,30 @@ START_TEST(a_body_as_large_as_may_be_gets_its_header_too)
 	pub_message(net, 0, &m, 99);
 	net_settle(net);
 	ck_assert_uint_gt(only(net, 1, 1)->len, 1 << 20);
+	free(body);
+}
+END_TEST
+
+/* An answer as large as a peer may send, to a reply that is a service's: node 2 does not take it for our fault. */
+START_TEST(a_body_that_grows_too_large_is_lost)
+{
+	char		*body = malloc((1 << 20) + WIRE_ADDED);
+	struct message	 m = { .account = A, .publisher = 5, .echo = true, .imported = true,
+	    .body = { body, (1 << 20) + WIRE_ADDED } };
+
+	memset(body, 'x', m.body.len);
+	sub_in(net, 1, A, 1, "q.me", "");
+	sub_in(net, 2, A, 2, "q.again", "");
+	pub_in(net, 0, B, "help.me", "help.again", "");
+	net_settle(net);
+	m.subject = bytes_of(reply_of(1, 1));
+	m.header = 1;
+	net_clear(net);
+	pub_message(net, 1, &m, 99);
+	net_settle(net);
+	ck_assert_uint_eq(net->ncomplaints, 0);
+	ck_assert_uint_eq(net->ngot, 0);
+	ck_assert_uint_eq(net->node[0].b->tables->records_lost, 1);
 	free(body);
 }
 END_TEST
@@ -682,9 +735,11 @@ main(void)
 	tcase_add_test(c, who_waits_is_bounded);
 	tcase_add_test(c, a_full_lane_holds_all_legs_back);
 	tcase_add_test(c, answers_wait_for_a_full_lane_and_draining_goes_on);
+	tcase_add_test(c, answers_of_a_chain_go_on_after_a_full_lane);
 	tcase_add_test(c, an_answer_that_asks_back_waits_for_a_full_lane);
 	tcase_add_test(c, a_service_here_waits_with_its_answers);
 	tcase_add_test(c, a_body_as_large_as_may_be_gets_its_header_too);
+	tcase_add_test(c, a_body_that_grows_too_large_is_lost);
 	tcase_add_test(c, many_legs_of_a_large_message_take_the_memory_of_one);
 	tcase_add_test(c, another_configuration_ends_what_is_gone);
 	suite_add_tcase(s, c);
