@@ -44,6 +44,7 @@ static const char *const reasons[] = {
 	[CLOSE_MAX_ACCOUNT_CONNECTIONS] = "Maximum Account Connections Exceeded",
 	[CLOSE_KICKED] = "Kicked",
 	[CLOSE_RATE] = "Maximum Message Rate Exceeded",
+	[CLOSE_MAX_MEMORY] = "Maximum Memory Exceeded",
 };
 
 const char *

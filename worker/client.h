@@ -31,7 +31,7 @@ enum client_stop {
 	CLIENT_DROPPING,	/* a second CONNECT: its old subscriptions go first */
 	CLIENT_YIELDS,		/* what it sent had very many receivers: others first */
 	CLIENT_ASKS,		/* auth is asked who it is */
-	CLIENT_LEASE,		/* auth is asked whether its account may have one subscription more */
+	CLIENT_LEASE,		/* auth is asked whether its account may have it, or one subscription more */
 	CLIENT_RATED,		/* its account, or its user, published as much as it may for now */
 	CLIENT_WAITS,		/* its account had its share of this turn of the loop */
 };
@@ -61,6 +61,7 @@ enum client_flags {
 	CLIENT_TOLD		= 1 << 21,	/* the system account was told that it came */
 	CLIENT_REFUSED		= 1 << 22,	/* it was not let in */
 	CLIENT_DENIED		= 1 << 23,	/* CLIENT_LEASE ended without one: it may not subscribe */
+	CLIENT_FULL		= 1 << 24,	/* the same, of the memory for it, or for a subscription */
 };
 
 /* As connz and the log of the 2.x server name them. */
@@ -70,7 +71,7 @@ enum close_reason {
 	CLOSE_MAX_CONNECTIONS, CLOSE_MAX_PAYLOAD, CLOSE_MAX_CONTROL_LINE,
 	CLOSE_SHUTDOWN, CLOSE_503_HEADERS, CLOSE_MEMORY,
 	CLOSE_AUTHENTICATION_TIMEOUT, CLOSE_EXPIRED, CLOSE_MAX_ACCOUNT_CONNECTIONS, CLOSE_KICKED,
-	CLOSE_RATE,
+	CLOSE_RATE, CLOSE_MAX_MEMORY,
 };
 
 /* Bits of subscription.flags that are ours. */

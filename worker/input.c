@@ -44,6 +44,14 @@ input_resize(struct worker *w, size_t control_line)
 	return 0;
 }
 
+uint64_t
+input_held(const struct client *c)
+{
+	uint64_t	 n = c->rest == NULL ? 0 : c->rest->at + c->rest->len;
+
+	return c->incoming == NULL ? n : n + (uint64_t)c->incoming->line.size + 2;
+}
+
 void
 input_forget_message(struct client *c)
 {

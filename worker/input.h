@@ -33,6 +33,9 @@ void input_resume(struct client *c);
  */
 bool input_expect(struct client *c, const struct nats_line *l, struct bytes text, struct bytes body);
 
+/* Bytes that are kept of what came in. */
+uint64_t input_held(const struct client *c);
+
 /* Forget what came in. */
 void input_free(struct client *c);
 /* The same of a large message alone (c->incoming): its block is given back. */

@@ -16,6 +16,7 @@ static const struct { enum limit limit; bool rate; } leases[LEASES] = {
 	[LEASE_MESSAGES] = { LIMIT_MESSAGES, true },
 	[LEASE_BYTES] = { LIMIT_BYTES, true },
 	[LEASE_PENDING] = { LIMIT_PENDING, false },
+	[LEASE_MEMORY] = { LIMIT_MEMORY, false },
 };
 
 enum limit
@@ -48,15 +49,14 @@ part(uint64_t limit, uint64_t parts, uint64_t most)
 	return n == 0 ? 1 : (int64_t)n;
 }
 
-/* What is asked for beyond what is needed at once. */
-static int64_t
+int64_t
 lease_part(const struct limited *l, enum lease_of i)
 {
 	uint64_t	 limit = l->limits[leases[i].limit];
 
 	if (leases[i].rate)
 		return part(limit, RATE_PARTS, AMOUNT_MOST);
-	if (i == LEASE_PENDING)
+	if (i == LEASE_PENDING || i == LEASE_MEMORY)
 		return part(limit, PENDING_PARTS, PENDING_MOST);
 	return part(limit, SUBSCRIPTIONS_PARTS, SUBSCRIPTIONS_MOST);
 }
@@ -66,7 +66,8 @@ lease_ask(struct tenant *t, enum lease_of i, int64_t least, int64_t wish)
 {
 	struct lease	*lease = &t->limited->leases[i];
 	struct msg	 m = { .type = MSG_lease, .u.lease = { .kind = lease_kind(t, i),
-	    .of = t->number, .least = (uint64_t)least, .wish = (uint64_t)wish } };
+	    .of = t->number, .least = (uint64_t)least, .wish = (uint64_t)wish,
+	    .owed = !leases[i].rate && lease->free < 0 } };
 
 	if (!lease->asked && !lease->dry && auth_tell(t->worker, &m) == 0)
 		lease->asked = true;
@@ -116,7 +117,8 @@ void
 lease_want(struct tenant *t, enum lease_of i)
 {
 	const struct limited	*l = t->limited;
-	int64_t			 free = l->leases[i].free, more = lease_part(l, i);
+	int64_t			 free = l->leases[i].free, more = lease_part(l, i), need;
+	const struct client	*c;
 
 	if (!lease_is_limited(l, i))
 		return;
@@ -127,6 +129,9 @@ lease_want(struct tenant *t, enum lease_of i)
 		lease_ask(t, i, -free, more - free);
 	else if (i == LEASE_SUBSCRIPTIONS && free == 0 && !TAILQ_EMPTY(&l->subscribing))
 		lease_ask(t, i, 1, more);
+	else if (i == LEASE_MEMORY && (c = TAILQ_FIRST(&l->housing)) != NULL &&
+	    (need = limits_need(c) + more - free) > 0)
+		lease_ask(t, i, need, need + more);
 }
 
 void
@@ -165,6 +170,21 @@ rate_dry(struct tenant *t, enum lease_of i, double wait)
 	ev_timer_start(t->worker->loop, &l->again);
 }
 
+/* For who waits for it, or, if nobody does or there is too little for those who are in, for who has most. */
+static void
+memory_none(struct tenant *t)
+{
+	struct client	*c = TAILQ_FIRST(&t->limited->housing);
+
+	if (c == NULL || t->limited->leases[LEASE_MEMORY].free < 0) {
+		limits_cut(t, LEASE_MEMORY);
+		return;
+	}
+	c->flags |= CLIENT_FULL;
+	client_stop(c, CLIENT_YIELDS);
+	lease_want(t, LEASE_MEMORY);
+}
+
 static void
 lease_none(struct tenant *t, enum lease_of i, double wait)
 {
@@ -185,7 +205,10 @@ lease_none(struct tenant *t, enum lease_of i, double wait)
 			limits_over_rate(t, leases[i].limit);
 		break;
 	case LEASE_PENDING:
-		limits_cut(t);
+		limits_cut(t, i);
+		break;
+	case LEASE_MEMORY:
+		memory_none(t);
 		break;
 	case LEASES:
 		break;
@@ -202,7 +225,7 @@ lease_granted(struct tenant *t, enum lease_of i, int64_t amount)
 		lease->free += amount;
 	lease->busy = true;
 	if (lease->free > 0 && i != LEASE_PENDING)
-		list_wake(i == LEASE_SUBSCRIPTIONS ? &l->subscribing : &l->rated);
+		list_wake(i == LEASE_SUBSCRIPTIONS ? &l->subscribing : i == LEASE_MEMORY ? &l->housing : &l->rated);
 	lease_want(t, i);
 }
 
@@ -301,6 +324,7 @@ tenant_want(struct tenant *t)
 {
 	lease_want(t, LEASE_SUBSCRIPTIONS);
 	lease_want(t, LEASE_PENDING);
+	lease_want(t, LEASE_MEMORY);
 	if (!TAILQ_EMPTY(&t->limited->rated)) {
 		lease_want(t, LEASE_MESSAGES);
 		lease_want(t, LEASE_BYTES);

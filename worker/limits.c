@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "common/log.h"
+#include "worker/input.h"
 #include "worker/limits.h"
 #include "worker/login.h"
 #include "worker/slow.h"
@@ -10,6 +11,7 @@
 #include "worker/worker.h"
 
 #define QUIET		2.0		/* seconds between two lines of the log about a limit of one tenant */
+#define MEMORY_ERROR	"-ERR 'maximum memory exceeded'\r\n"
 
 static const char *const limit_keys[LIMITS] = {
 #define LIMIT(name, key, unit, help) [LIMIT_##name] = #key,
@@ -67,6 +69,133 @@ limit_text(char *text, size_t size, const struct client *c, const struct tenant 
 	return text;
 }
 
+/* ---- what is counted */
+
+/* c has n more of what this lease counts. */
+static void
+lease_use(struct client *c, enum lease_of i, int64_t n)
+{
+	struct limited	*l;
+	struct lease	*lease;
+
+	for (unsigned k = 0; n != 0 && k < 2; k++)
+		if ((l = limited_of(c, k)) != NULL && lease_is_limited(l, i)) {
+			lease = &l->leases[i];
+			lease->used += (uint64_t)n;
+			lease->free -= n;
+			lease->busy = true;
+		}
+}
+
+/* Does its account or its user have one of these limits? */
+static bool
+is_limited(const struct client *c, enum lease_of one, enum lease_of other)
+{
+	const struct limited	*l;
+
+	for (unsigned i = 0; i < 2; i++)
+		if ((l = limited_of(c, i)) != NULL && (lease_is_limited(l, one) || lease_is_limited(l, other)))
+			return true;
+	return false;
+}
+
+static void
+pending_count(struct client *c, struct tenancy *own, uint64_t n)
+{
+	lease_use(c, LEASE_PENDING, (int64_t)(n - own->pending));
+	own->pending = n;
+}
+
+static void
+memory_count(struct client *c, struct tenancy *own, uint64_t n)
+{
+	lease_use(c, LEASE_MEMORY, (int64_t)(n - own->memory));
+	own->memory = n;
+}
+
+/*
+ * What is held for c. One that is closing gives the rest back soon, whatever is done. What came
+ * behind a line that has to wait is not c's fault, and no more is read.
+ */
+static uint64_t
+memory_of(const struct client *c)
+{
+	uint64_t	 pending = c->identity->tenancy.pending;
+
+	if (c->state != CLIENT_OPEN)
+		return pending;
+	return pending + ((c->flags & CLIENT_REPEATS) != 0 ? 0 : input_held(c)) +
+	    LIMITS_CLIENT + (uint64_t)c->subscriptions * LIMITS_SUBSCRIPTION;
+}
+
+/* ---- memory */
+
+/*
+ * Its account or user that does not have so much left, and a part for what comes in and waits, or
+ * whoever is there would be cut for that; NULL: none.
+ */
+static struct tenant *
+memory_lacks(const struct client *c, int64_t need)
+{
+	const struct tenancy	*own = tenancy_of(c);
+	const struct limited	*l;
+
+	for (unsigned i = 0; i < 2; i++)
+		if ((l = limited_of(c, i)) != NULL && lease_is_limited(l, LEASE_MEMORY) &&
+		    l->leases[LEASE_MEMORY].free < need + lease_part(l, LEASE_MEMORY))
+			return i == 0 ? own->account : own->user;
+	return NULL;
+}
+
+int64_t
+limits_need(const struct client *c)
+{
+	return c->identity->tenancy.memory == 0 ? LIMITS_CLIENT : LIMITS_SUBSCRIPTION;
+}
+
+static void
+memory_tell(struct client *c, struct tenant *t)
+{
+	char	 text[LIMIT_TEXT];
+
+	if (limited_tells(t, LIMIT_MEMORY))
+		client_error(c, "maximum memory exceeded (%s)", limit_text(text, sizeof(text), c, t, LIMIT_MEMORY));
+}
+
+/* Auth is asked; false: it was, and there is none. */
+static bool
+memory_ask(struct client *c, struct tenant *t, bool refused)
+{
+	if (refused) {
+		memory_tell(c, t);
+		return false;
+	}
+	client_wait(c, CLIENT_LEASE, &t->limited->housing);
+	lease_want(t, LEASE_MEMORY);
+	return true;
+}
+
+bool
+limits_house(struct client *c)
+{
+	struct tenancy	*own = tenancy_of(c);
+	bool		 refused = (c->flags & CLIENT_FULL) != 0;
+	struct tenant	*t;
+
+	if (own->memory > 0 || !is_limited(c, LEASE_MEMORY, LEASE_MEMORY))
+		return true;
+	c->flags &= ~(uint32_t)CLIENT_FULL;
+	if ((t = memory_lacks(c, LIMITS_CLIENT)) == NULL) {
+		memory_count(c, own, memory_of(c));
+		return true;
+	}
+	if (!memory_ask(c, t, refused)) {
+		client_say(c, BYTES(MEMORY_ERROR));
+		client_close(c, CLOSE_MAX_MEMORY);
+	}
+	return false;
+}
+
 /* ---- subscriptions */
 
 static enum limits_answer
@@ -85,34 +214,24 @@ subscribe_short(struct client *c, struct tenant *t, bool refused)
 	return LIMITS_REFUSED;
 }
 
-static void
-subscriptions_add(struct client *c, int64_t n)
-{
-	struct limited	*l;
-	struct lease	*lease;
-
-	for (unsigned i = 0; i < 2; i++)
-		if ((l = limited_of(c, i)) != NULL && lease_is_limited(l, LEASE_SUBSCRIPTIONS)) {
-			lease = &l->leases[LEASE_SUBSCRIPTIONS];
-			lease->used += (uint64_t)n;
-			lease->free -= n;
-			lease->busy = true;
-		}
-}
-
 enum limits_answer
 limits_subscribe(struct client *c)
 {
-	bool		 refused = (c->flags & CLIENT_DENIED) != 0;
+	bool		 refused = (c->flags & CLIENT_DENIED) != 0, full = (c->flags & CLIENT_FULL) != 0;
 	struct tenancy	*own = tenancy_of(c);
 	struct limited	*l;
+	struct tenant	*t;
 
-	c->flags &= ~(uint32_t)CLIENT_DENIED;
+	c->flags &= ~(uint32_t)(CLIENT_DENIED | CLIENT_FULL);
 	for (unsigned i = 0; i < 2; i++)
 		if ((l = limited_of(c, i)) != NULL && lease_is_limited(l, LEASE_SUBSCRIPTIONS) &&
 		    l->leases[LEASE_SUBSCRIPTIONS].free <= 0)
 			return subscribe_short(c, i == 0 ? own->account : own->user, refused);
-	subscriptions_add(c, 1);
+	if ((t = memory_lacks(c, LIMITS_SUBSCRIPTION)) != NULL)
+		return memory_ask(c, t, full) ? LIMITS_ASKED : LIMITS_FULL;
+	lease_use(c, LEASE_SUBSCRIPTIONS, 1);
+	if (own != NULL && own->memory > 0)
+		memory_count(c, own, own->memory + LIMITS_SUBSCRIPTION);
 	return LIMITS_GRANTED;
 }
 
@@ -123,9 +242,13 @@ limits_unsubscribe(struct client *c)
 
 	if (own == NULL)
 		return;
-	subscriptions_add(c, -1);
-	lease_trim(own->account, LEASE_SUBSCRIPTIONS);
-	lease_trim(own->user, LEASE_SUBSCRIPTIONS);
+	lease_use(c, LEASE_SUBSCRIPTIONS, -1);
+	if (own->memory > 0)
+		memory_count(c, own, memory_of(c));
+	for (unsigned i = 0; i < 2; i++) {
+		lease_trim(i == 0 ? own->account : own->user, LEASE_SUBSCRIPTIONS);
+		lease_trim(i == 0 ? own->account : own->user, LEASE_MEMORY);
+	}
 }
 
 /* ---- messages */
@@ -239,33 +362,28 @@ limits_spend(struct tenant *t, uint64_t messages, uint64_t bytes)
 	lease_want(t, LEASE_BYTES);
 }
 
-/* ---- pending bytes */
+/* ---- bytes that wait or are held */
 
+/* Ask for what its account and its user lack, give back what they have too much of. */
 static void
-pending_add(struct client *c, struct tenancy *own, int64_t n)
+leases_fit(struct client *c, struct tenancy *own, enum lease_of i)
 {
-	struct limited	*l;
-	struct lease	*lease;
-
-	own->pending = (uint64_t)((int64_t)own->pending + n);
-	for (unsigned i = 0; i < 2; i++)
-		if ((l = limited_of(c, i)) != NULL && lease_is_limited(l, LEASE_PENDING)) {
-			lease = &l->leases[LEASE_PENDING];
-			lease->used += (uint64_t)n;
-			lease->free -= n;
-			lease->busy = true;
+	for (unsigned k = 0; k < 2; k++)
+		if (limited_of(c, k) != NULL) {
+			lease_want(k == 0 ? own->account : own->user, i);
+			lease_trim(k == 0 ? own->account : own->user, i);
 		}
 }
 
-static bool
-pending_is_limited(const struct client *c)
+void
+limits_memory(struct client *c)
 {
-	const struct limited	*l;
+	struct tenancy	*own = tenancy_of(c);
 
-	for (unsigned i = 0; i < 2; i++)
-		if ((l = limited_of(c, i)) != NULL && lease_is_limited(l, LEASE_PENDING))
-			return true;
-	return false;
+	if (own->memory == 0)
+		return;
+	memory_count(c, own, memory_of(c));
+	leases_fit(c, own, LEASE_MEMORY);
 }
 
 void
@@ -273,39 +391,63 @@ limits_pending(struct client *c)
 {
 	struct tenancy	*own = tenancy_of(c);
 
-	if (own == NULL || own->pending == c->out.pending || !pending_is_limited(c))
+	if (own == NULL || !is_limited(c, LEASE_PENDING, LEASE_MEMORY))
 		return;
-	pending_add(c, own, (int64_t)c->out.pending - (int64_t)own->pending);
-	for (unsigned i = 0; i < 2; i++) {
-		if (limited_of(c, i) == NULL)
-			continue;
-		lease_want(i == 0 ? own->account : own->user, LEASE_PENDING);
-		lease_trim(i == 0 ? own->account : own->user, LEASE_PENDING);
-	}
+	pending_count(c, own, c->out.pending);
+	leases_fit(c, own, LEASE_PENDING);
+	limits_memory(c);
 }
 
 uint64_t
 limits_mark(const struct client *c)
 {
-	return pending_is_limited(c) ? c->out.pending + LIMITS_MARK : UINT64_MAX;
+	return is_limited(c, LEASE_PENDING, LEASE_MEMORY) ? c->out.pending + LIMITS_MARK : UINT64_MAX;
 }
 
-/* The one of its clients with most pending. */
+static uint64_t
+tenancy_has(const struct tenancy *own, enum lease_of i)
+{
+	return i == LEASE_MEMORY ? own->memory : own->pending;
+}
+
+/* The one of its clients with most of it. */
 static struct client *
-tenant_slowest(const struct tenant *t)
+tenant_largest(const struct tenant *t, enum lease_of i)
 {
 	const struct worker	*w = t->worker;
 	struct client		*c, *most = NULL;
 	const struct tenancy	*own;
 
-	for (uint32_t i = 0; i < w->top; i++) {
-		if ((c = w->clients[i]) == NULL || c->state != CLIENT_OPEN ||
+	for (uint32_t n = 0; n < w->top; n++) {
+		if ((c = w->clients[n]) == NULL || c->state != CLIENT_OPEN ||
 		    (own = tenancy_of(c)) == NULL || (own->account != t && own->user != t))
 			continue;
-		if (own->pending > 0 && (most == NULL || own->pending > tenancy_of(most)->pending))
+		if (tenancy_has(own, i) > (most == NULL ? 0 : tenancy_has(tenancy_of(most), i)))
 			most = c;
 	}
 	return most;
+}
+
+static void
+pending_cut(struct tenant *t, struct client *c)
+{
+	char	 text[LIMIT_TEXT];
+
+	counter_add(&t->worker->head->over_limit[LIMIT_PENDING], 1);
+	slow_cut_for(c, limit_text(text, sizeof(text), c, t, LIMIT_PENDING));
+	client_hang_up(c);
+}
+
+/* It hears of it if its socket takes that. */
+static void
+memory_cut(struct tenant *t, struct client *c)
+{
+	memory_tell(c, t);
+	client_say(c, BYTES(MEMORY_ERROR));
+	client_flush(c);
+	client_close(c, CLOSE_MAX_MEMORY);
+	if (c->out.pending > 0)
+		client_hang_up(c);
 }
 
 /*
@@ -313,21 +455,22 @@ tenant_slowest(const struct tenant *t)
  * whoever asked auth, perhaps ourselves.
  */
 void
-limits_cut(struct tenant *t)
+limits_cut(struct tenant *t, enum lease_of i)
 {
-	struct client	*c = tenant_slowest(t);
-	char		 text[LIMIT_TEXT];
+	struct client	*c = tenant_largest(t, i);
+	struct lease	*lease = &t->limited->leases[i];
 
-	if (c != NULL) {
-		counter_add(&t->worker->head->over_limit[LIMIT_PENDING], 1);
-		slow_cut_for(c, limit_text(text, sizeof(text), c, t, LIMIT_PENDING));
-		client_hang_up(c);
-	}
-	if (t->limited->leases[LEASE_PENDING].free > 0)
-		lease_return(t, LEASE_PENDING, 0);
+	lease->asked = true;	/* not before all that it had is free */
+	if (c != NULL && i == LEASE_MEMORY)
+		memory_cut(t, c);
+	else if (c != NULL)
+		pending_cut(t, c);
+	lease->asked = false;
+	if (lease->free > 0)
+		lease_return(t, i, 0);
 	else
-		(void)lease_back(t, LEASE_PENDING, 0);
-	lease_want(t, LEASE_PENDING);
+		(void)lease_back(t, i, 0);
+	lease_want(t, i);
 }
 
 /* ---- other limits */
@@ -345,7 +488,11 @@ limits_used(const struct tenant *t, enum lease_of i)
 		if ((c = w->clients[n]) == NULL || (own = tenancy_of(c)) == NULL ||
 		    (own->account != t && own->user != t))
 			continue;
-		used += i == LEASE_SUBSCRIPTIONS ? c->subscriptions : own->pending;
+		if (i == LEASE_MEMORY) {
+			pending_count(c, own, c->out.pending);
+			memory_count(c, own, memory_of(c));
+		}
+		used += i == LEASE_SUBSCRIPTIONS ? c->subscriptions : tenancy_has(own, i);
 	}
 	return used;
 }
@@ -381,6 +528,7 @@ tenant_limit(struct tenant *t, const uint64_t *limits)
 		lease_change(t, i, before[lease_limit(i)]);
 	list_wake(&l->subscribing);
 	list_wake(&l->rated);
+	list_wake(&l->housing);
 	if (!any)
 		tenant_limited_free(t);
 	return 0;
@@ -420,19 +568,25 @@ tenancy_change(struct client *c, struct tenant *account, struct tenant *user)
 {
 	struct tenancy	*own = tenancy_of(c);
 	uint64_t	 pending = own->pending;
+	bool		 housed = own->memory > 0 || own->account != NULL;	/* else limits_house() is asked */
 
+	if (c->state == CLIENT_OPEN && c->list != NULL && c->stop >= CLIENT_LEASE)
+		client_stop(c, CLIENT_YIELDS);	/* it is not to wait for those that it leaves */
 	tenant_count(account, 1);
 	tenant_count(user, 1);
-	subscriptions_add(c, -(int64_t)c->subscriptions);
-	pending_add(c, own, -(int64_t)pending);
+	lease_use(c, LEASE_SUBSCRIPTIONS, -(int64_t)c->subscriptions);
+	pending_count(c, own, 0);
+	memory_count(c, own, 0);
 	tenant_count(own->account, -1);
 	tenant_count(own->user, -1);
 	tenant_put(own->account);
 	tenant_put(own->user);
 	own->account = account;
 	own->user = user;
-	subscriptions_add(c, (int64_t)c->subscriptions);
-	pending_add(c, own, (int64_t)pending);
+	lease_use(c, LEASE_SUBSCRIPTIONS, (int64_t)c->subscriptions);
+	pending_count(c, own, pending);
+	if (housed)
+		memory_count(c, own, memory_of(c));
 }
 
 int

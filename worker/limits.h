@@ -13,9 +13,11 @@
  *   lease           free is                          used is
  *   subscriptions   what may be added at once        those that there are
  *   pending         what may be added; below 0: over bytes that wait for its clients
+ *   memory          the same                         bytes that are held for its clients: what waits,
+ *                                                    input, LIMITS_CLIENT, LIMITS_SUBSCRIPTION each
  *   messages, bytes what may be published at once    -
  *
- * Of the first two, free + used is what auth counts as lent. Auth's word is
+ * Of the first three, free + used is what auth counts as lent. Auth's word is
  * believed only as far as it harms the clients themselves.
  */
 #include <sys/tree.h>
@@ -45,6 +47,7 @@ struct limits {
 struct tenancy {
 	struct tenant	*account, *user;	/* user NULL: it has no limits of its own */
 	uint64_t	 pending;		/* bytes that are counted for it */
+	uint64_t	 memory;		/* the same of those that are held; 0: it is not counted */
 };
 
 /*
@@ -68,6 +71,7 @@ enum limits_answer {
 	LIMITS_GRANTED,
 	LIMITS_ASKED,		/* c was stopped: the same comes again */
 	LIMITS_REFUSED,		/* the log has been told */
+	LIMITS_FULL,		/* the same, since there is no memory for it */
 };
 /* May c have one subscription more? Granted: it is counted. */
 enum limits_answer limits_subscribe(struct client *c);
@@ -88,7 +92,8 @@ void limits_over_payload(struct client *c);
 
 /*
  * Around all that one read or resumption of c brings: begin is asked before anything is read.
- * False: its account had its share of this turn, c was stopped until the next.
+ * False: its account had its share of this turn, c was stopped until the next; or there is no
+ * memory for a new one: it was stopped until auth answers, or closed.
  */
 bool limits_begin(struct client *c);
 /* messages, bytes: published meanwhile. */
@@ -102,12 +107,14 @@ limits_wait(const struct limits *l)
 	return !TAILQ_EMPTY(&l->waiting);
 }
 
-/* c's pending bytes may be others than when this was last called. */
+/* c's pending bytes, or what else is held for it, may be others than when this was last called. */
 void limits_pending(struct client *c);
 /* Pending bytes from which on limits_pending() is to be called again; UINT64_MAX: never. */
 uint64_t limits_mark(const struct client *c);
 
 #define LIMITS_MARK	(64u << 10)	/* bytes that may pile up for a client before they are counted */
+#define LIMITS_CLIENT	732u		/* bytes for each client, for each subscription: docs/performance.md */
+#define LIMITS_SUBSCRIPTION 132u
 
 void limits_init(struct worker *w);
 /* Of a worker whose clients are gone. */

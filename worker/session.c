@@ -412,6 +412,8 @@ subscription_fits(struct client *c)
 		c->flags |= CLIENT_REPEATS;
 	else if (answer == LIMITS_REFUSED)
 		session_error(c, "maximum subscriptions exceeded");
+	else if (answer == LIMITS_FULL)
+		session_error(c, "maximum memory exceeded");
 	return answer == LIMITS_GRANTED;
 }
 

@@ -72,6 +72,7 @@ tenant_limited_new(struct tenant *t)
 		l->limits[i] = NO_LIMIT;
 	TAILQ_INIT(&l->subscribing);
 	TAILQ_INIT(&l->rated);
+	TAILQ_INIT(&l->housing);
 	ev_timer_init(&l->again, limits_again, 0, 0);
 	l->again.data = t;
 	t->limited = l;
@@ -145,6 +146,8 @@ limits_begin(struct client *c)
 
 	if (t == NULL)
 		return true;
+	if (!limits_house(c))
+		return false;
 	if (tenant_may(t)) {
 		l->began = nanoseconds();
 		return true;
@@ -172,6 +175,7 @@ limits_end(struct client *c, uint64_t messages, uint64_t bytes)
 		limits_spend(own->account, messages, bytes);
 	if (own->user != NULL && own->user->limited != NULL)
 		limits_spend(own->user, messages, bytes);
+	limits_memory(c);
 }
 
 /* Those who waited longest are read first. */

@@ -10,7 +10,7 @@
 #define LIMIT_TEXT	1200	/* bytes of a setting, a user and an account in the log */
 
 /* In the order of enum lease_kind. */
-enum lease_of { LEASE_SUBSCRIPTIONS, LEASE_MESSAGES, LEASE_BYTES, LEASE_PENDING, LEASES };
+enum lease_of { LEASE_SUBSCRIPTIONS, LEASE_MESSAGES, LEASE_BYTES, LEASE_PENDING, LEASE_MEMORY, LEASES };
 
 struct lease {
 	int64_t		 free;
@@ -23,7 +23,7 @@ struct lease {
 struct limited {
 	uint64_t		 limits[LIMITS];
 	struct lease		 leases[LEASES];
-	struct client_list	 subscribing, rated;	/* they wait for a lease */
+	struct client_list	 subscribing, rated, housing;	/* they wait for a lease; housing: for memory */
 	ev_timer		 again;
 	double			 told[LIMITS];	/* when the log had a line about it */
 };
@@ -60,6 +60,8 @@ void tenant_limited_free(struct tenant *t);
 
 enum limit lease_limit(enum lease_of i);
 bool lease_is_limited(const struct limited *l, enum lease_of i);
+/* What is asked for beyond what is needed at once. */
+int64_t lease_part(const struct limited *l, enum lease_of i);
 /* Ask for what it lacks, if that was not done. */
 void lease_want(struct tenant *t, enum lease_of i);
 /* Give back all but `but` of what is free. */
@@ -86,6 +88,12 @@ uint64_t limits_used(const struct tenant *t, enum lease_of i);
 void limits_spend(struct tenant *t, uint64_t messages, uint64_t bytes);
 /* Nothing is left of this rate: who wants to publish waits, or is closed, as over_rate says. */
 void limits_over_rate(struct tenant *t, enum limit limit);
-/* Too many bytes wait for all of its clients, here and elsewhere: one is cut. */
-void limits_cut(struct tenant *t);
+/* Too many bytes wait, or are held, for all of its clients, here and elsewhere: one is cut. */
+void limits_cut(struct tenant *t, enum lease_of i);
+/* Input may be kept of c, or is not any more. */
+void limits_memory(struct client *c);
+/* Is there memory for c, which is new? As limits_begin(). */
+bool limits_house(struct client *c);
+/* Bytes that c, which waits for memory, needs. */
+int64_t limits_need(const struct client *c);
 #endif

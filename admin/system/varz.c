@@ -139,7 +139,7 @@ over_limit(struct object *o, const struct totals *t)
 	static const struct { enum limit limit; const char *key; } counted[] = {
 		{ LIMIT_SUBSCRIPTIONS, "max_subscriptions" }, { LIMIT_PAYLOAD, "max_payload" },
 		{ LIMIT_MESSAGES, "max_messages_per_second" }, { LIMIT_BYTES, "max_bytes_per_second" },
-		{ LIMIT_PENDING, "max_pending" },
+		{ LIMIT_PENDING, "max_pending" }, { LIMIT_MEMORY, "max_memory" },
 	};
 	struct object	limits = OBJECT();
 

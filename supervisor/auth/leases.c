@@ -16,7 +16,8 @@ struct holder {
 	uint64_t	held;
 	uint64_t	least, wish;	/* what it asked for and waits for; wish 0: nothing */
 	double		promise;	/* of a rate: when it may come again; 0: whenever */
-	bool		recalled;	/* has not answered yet */
+	bool		 owed;		/* clients have it already */
+	bool		 recalled;	/* has not answered yet */
 };
 
 struct pool {
@@ -48,10 +49,12 @@ is_rate(enum lease_kind kind)
 	    kind == LEASE_USER_MESSAGES || kind == LEASE_USER_BYTES;
 }
 
+/* Does cutting a client free some of it? */
 static bool
-is_pending(enum lease_kind kind)
+is_held(enum lease_kind kind)
 {
-	return kind == LEASE_ACCOUNT_PENDING || kind == LEASE_USER_PENDING;
+	return kind == LEASE_ACCOUNT_PENDING || kind == LEASE_USER_PENDING ||
+	    kind == LEASE_ACCOUNT_MEMORY || kind == LEASE_USER_MEMORY;
 }
 
 int
@@ -312,6 +315,13 @@ pool_wait(struct leases *l, struct pool *p, double now)
 	TAILQ_INSERT_TAIL(&l->waiting, p, waiting);
 }
 
+/* What its clients have, as far as that is known. */
+static uint64_t
+holder_has(const struct holder *h)
+{
+	return h->wish > 0 && h->owed ? h->held + h->least : h->held;
+}
+
 static struct holder *
 holder_of_most(struct pool *p)
 {
@@ -319,23 +329,35 @@ holder_of_most(struct pool *p)
 	unsigned	 i;
 
 	for (i = 1; i < p->count; i++)
-		if (p->holders[i].held > most->held)
+		if (holder_has(&p->holders[i]) > holder_has(most))
 			most = &p->holders[i];
 	return most;
 }
 
-/* There is none. Of pending bytes, who holds most hears it; true: it gives back, others wait. */
+/* There is none. Who holds most hears it, if it can free some; true: it gives back, others wait. */
 static bool
 pool_cut(struct leases *l, struct pool *p)
 {
 	struct holder	*most = holder_of_most(p);
 
-	if (!is_pending(p->kind) || p->cutting || most->wish > 0 || most->held == 0)
+	if (!is_held(p->kind) || p->cutting || (most->wish > 0 && !most->owed) || holder_has(most) == 0)
 		return false;
 	p->cutting = true;
 	most->recalled = true;
-	l->calls->answer(l->arg, most->worker, p->kind, p->of, 0, 0);
+	holder_answer(l, p, most, 0);		/* if it waits too, it asks again */
 	return true;
+}
+
+/* Does one of those who wait have it in use already? */
+static bool
+pool_is_owed(const struct pool *p)
+{
+	unsigned	i;
+
+	for (i = 0; i < p->count; i++)
+		if (p->holders[i].wish > 0 && p->holders[i].owed)
+			return true;
+	return false;
 }
 
 /* More waits than there may since a reload, though nobody asks for more: the same, until there is less. */
@@ -376,9 +398,9 @@ pool_work(struct leases *l, struct pool *p, double now)
 			waits_end(l, p);
 	} else if (p->until == 0) {
 		pool_wait(l, p, now);
-		if (pool_recall(l, p, false) == 0 && !pool_cut(l, p))
+		if (pool_recall(l, p, false) == 0 && !(pool_is_owed(p) && pool_cut(l, p)))
 			pool_settle(l, p);
-	} else if (recalls_left(p) == 0 && !pool_cut(l, p))
+	} else if (recalls_left(p) == 0 && !(pool_is_owed(p) && pool_cut(l, p)))
 		pool_settle(l, p);
 }
 
@@ -452,7 +474,7 @@ rate_ask(struct leases *l, struct pool *p, struct holder *h, uint64_t least, uin
 
 int
 leases_ask(struct leases *l, unsigned worker, enum lease_kind kind, uint64_t of, uint64_t least,
-    uint64_t wish, double now)
+    uint64_t wish, bool owed, double now)
 {
 	struct pool	*p = pool_make(l, kind, of, now);
 	struct holder	*h = p == NULL ? NULL : holder_make(p, worker);
@@ -469,6 +491,7 @@ leases_ask(struct leases *l, unsigned worker, enum lease_kind kind, uint64_t of,
 	}
 	h->least = least;
 	h->wish = wish;
+	h->owed = owed;
 	pool_work(l, p, now);
 	return 0;
 }

@@ -2,14 +2,14 @@
 #define AUTH_LEASES_H
 /*
  * What workers hold of the limits of accounts and users. Of what is counted
- * (subscriptions, pending bytes) the parts never add up to more than the limit;
+ * (subscriptions, pending bytes, memory) the parts never add up to more than the limit;
  * of a rate, what is lent follows a token bucket. Nothing is asked for each message or
  * subscription: parts are lent in chunks, so that a busy worker asks some 20 times a second.
  *
  * Who asks for more than there is waits until all others have said what they do not
- * need (`lease_recall`, `lease_back`), and then hears that there is none. Of pending bytes, the worker
- * that holds most hears it in its place, cuts a client, and gives back. A worker that does not answer
- * holds this up for LEASE_PATIENCE. Workers are slots; now: seconds, monotonic.
+ * need (`lease_recall`, `lease_back`), and then hears that there is none. If it owes them, as clients have
+ * them already, the worker that holds most hears it in its place, cuts a client, and gives back. A worker
+ * that does not answer holds this up for LEASE_PATIENCE. Workers are slots; now: seconds, monotonic.
  */
 #include "common/messages.h"
 #include "supervisor/auth/map.h"
@@ -32,7 +32,7 @@ void leases_free(struct leases *l);	/* NULL is nothing */
 
 /* `lease`: answered now or later. 0 or -ENOMEM. */
 int leases_ask(struct leases *l, unsigned worker, enum lease_kind kind, uint64_t of, uint64_t least,
-    uint64_t wish, double now);
+    uint64_t wish, bool owed, double now);
 /* `lease_back`. 0; -EPROTO: it never had so much. */
 int leases_back(struct leases *l, unsigned worker, enum lease_kind kind, uint64_t of, uint64_t amount,
     double now);

@@ -132,6 +132,9 @@ lease_limit_of(enum lease_kind kind, enum limit *burst)
 	case LEASE_USER_BYTES:
 		*burst = LIMIT_BYTES_BURST;
 		return LIMIT_BYTES;
+	case LEASE_ACCOUNT_MEMORY:
+	case LEASE_USER_MEMORY:
+		return LIMIT_MEMORY;
 	default:
 		return LIMIT_PENDING;
 	}
@@ -200,7 +203,8 @@ lease_asked(struct auth *a, struct worker *w, const struct msg_lease *m)
 		lease_answer(a, w->slot, (enum lease_kind)m->kind, m->of, 0, 0);
 		return 0;
 	}
-	return leases_ask(a->leases, w->slot, (enum lease_kind)m->kind, m->of, m->least, m->wish, auth_now());
+	return leases_ask(a->leases, w->slot, (enum lease_kind)m->kind, m->of, m->least, m->wish,
+	    m->owed == 1, auth_now());
 }
 
 static int

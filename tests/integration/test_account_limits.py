@@ -334,6 +334,78 @@ def test_pending_bytes_come_and_go_below_the_limit(start):
     assert "Slow Consumer" not in server.log()
 
 
+# ---- memory
+
+MEMORY_FULL = b"-ERR 'maximum memory exceeded'\r\n"
+
+
+def test_subscriptions_are_refused_when_the_memory_of_an_account_is_used_up(start):
+    server = start(config=conf("max_memory: 100000"), workers=2)
+    one, two = on_different_workers(server, 2, "a")
+
+    def refused(client, first, count):
+        client.send("".join(f"SUB s.{i} {i}\r\n" for i in range(first, first + count)))
+        return client.ping().count(MEMORY_FULL)
+    fit = (100000 - 100000 // 16 - 2 * 732) // 132
+    assert 1200 - refused(one, 0, 600) - refused(two, 0, 600) == fit
+    server.wait_log(r'maximum memory exceeded \(max_memory of account "A"\)')
+    assert refused(log_in(server, "b"), 0, 1000) == 0, "another account has its own"
+    for i in range(600):
+        one.send(f"UNSUB {i}\r\n")
+    one.ping()
+    assert refused(two, 1000, 100) == 0, "what one worker gives up another may have"
+    assert one.ping() == b"" and two.ping() == b"", "nobody is cut for a subscription"
+
+
+def test_a_new_client_is_refused_when_the_memory_of_its_account_is_used_up(start):
+    server = start(config=conf("max_memory: 3200"), workers=2)
+    clients = []
+    while len(clients) < 4:
+        clients.append(log_in(server, "a"))
+    late = server.client(options={"user": "a", "pass": "a"})
+    late.send("PING\r\n")
+    assert late.rest().endswith(MEMORY_FULL)
+    assert all(c.ping() == b"" for c in clients)
+    clients.pop().close()
+    harness.until(lambda: b"PONG" in first_words(server), "there is room again")
+
+
+def first_words(server):
+    """What a client of account A hears, up to PONG or the end."""
+    c = server.client(options={"user": "a", "pass": "a"})
+    c.send("PING\r\n")
+    heard = b""
+    while b"PONG" not in heard and (data := c.sock.recv(4096)):
+        heard += data
+    c.close()
+    return heard
+
+
+def test_of_an_account_with_too_much_memory_the_one_with_most_is_cut(start):
+    """One worker keeps input that never becomes whole, the other has a reader that stopped."""
+    server = start(config=conf("max_memory: 8MB", more='write_deadline: "60s"\nmax_payload: 8MB\nhttp: "127.0.0.1:-1"'),
+                   workers=2)
+    part, reader = on_different_workers(server, 2, "a")
+    part.send(b"PUB x 3000000\r\n" + b"x" * 1000)
+    part.sock.settimeout(harness.LIMIT)
+    reader = stuck(reader, "y")
+    other = log_in(server, "b")
+    other.send(b"PUB x 7000000\r\nx")
+    p = log_in(server, "a")
+    p.send((b"PUB y 10000\r\n" + b"x" * 10000 + b"\r\n") * 2000)
+    p.ping()
+    server.wait_log(rf"cid:{reader.info['client_id']} - .*maximum memory exceeded \(max_memory of account \"A\"\)")
+    part.send(b"x" * 2999000 + b"\r\n")
+    assert part.ping() == b"", "the one with less goes on"
+    part.send(b"PUB x 7900000\r\n" + b"x" * 1000)
+    p.send(b"PUB x 700000\r\n" + b"x" * 1000)
+    assert part.rest().endswith(MEMORY_FULL)
+    p.send(b"x" * 699000 + b"\r\n")
+    assert p.ping() == b""
+    assert varz(server)["bulkhead"]["over_limit"] == {"max_memory": 2}
+    assert "Slow Consumer" not in server.log()
+
+
 # ---- turns
 
 def flood(clients):

@@ -408,7 +408,7 @@ OTHER = {
     "unix_user_twice": (1, 1, users("user: a, unix_user: root", "user: b, unix_user: 0")),
     "user_limits": (0, 1, users("user: a, limits: {max_subs: 5, over_rate: close, max_bytes_per_second: 1MB}")),
     "account_rates": (0, 1, account("limits: {max_messages_per_second: 5, max_messages_burst: 10, over_rate: pace, "
-                                    "max_connections_per_address: 3, max_pending: 5MB}")),
+                                    "max_connections_per_address: 3, max_pending: 5MB, max_memory: 50MB}")),
     "account_over_rate": (1, 1, account("limits: {over_rate: later}")),
     "unix_listener": (0, 1, 'listen: "unix:/tmp/a.sock"'),
     "unix_listeners": (0, 1, 'listen: [-1, "unix:/tmp/a.sock", "unix:/tmp/b.sock"]'),

@@ -41,7 +41,7 @@ answer(void *arg, unsigned worker, enum lease_kind kind, uint64_t of, uint64_t a
 	p->got = amount;
 	p->wait = wait;
 	p->answered = true;
-	if (kind == LEASE_ACCOUNT_PENDING && amount == 0 && !p->asks) {
+	if ((kind == LEASE_ACCOUNT_PENDING || kind == LEASE_ACCOUNT_MEMORY) && amount == 0 && !p->asks) {
 		p->cut = true;
 		return;
 	}
@@ -84,11 +84,17 @@ teardown(void)
 }
 
 static void
-ask(unsigned i, enum lease_kind kind, uint64_t least, uint64_t wish)
+ask_owed(unsigned i, enum lease_kind kind, uint64_t least, uint64_t wish, bool owed)
 {
 	players[i].asks = true;
 	players[i].answered = false;
-	ck_assert_int_eq(leases_ask(leases, i, kind, 4, least, wish, now), 0);
+	ck_assert_int_eq(leases_ask(leases, i, kind, 4, least, wish, owed, now), 0);
+}
+
+static void
+ask(unsigned i, enum lease_kind kind, uint64_t least, uint64_t wish)
+{
+	ask_owed(i, kind, least, wish, kind == LEASE_ACCOUNT_PENDING);
 }
 
 /* What is not used, as the answer to a recall. */
@@ -240,6 +246,47 @@ START_TEST(who_holds_most_pending_is_told)
 }
 END_TEST
 
+/* Memory: nobody is cut for what is not in use yet, a client or a subscription more; for what is, as above. */
+START_TEST(nobody_is_cut_for_what_may_be_refused)
+{
+	limit = 100;
+	strict = false;
+	ask(0, LEASE_ACCOUNT_MEMORY, 70, 70);
+	ask(1, LEASE_ACCOUNT_MEMORY, 30, 30);
+	players[0].used = 70;
+	players[1].used = 30;
+	players[0].free = players[1].free = 0;
+	ask_owed(1, LEASE_ACCOUNT_MEMORY, 10, 10, false);
+	ck_assert(!players[1].answered && players[0].recalled);
+	give(0, LEASE_ACCOUNT_MEMORY);
+	ck_assert(players[1].answered && !players[0].cut);
+	ck_assert_uint_eq(players[1].got, 0);
+	ask_owed(1, LEASE_ACCOUNT_MEMORY, 10, 10, true);
+	give(0, LEASE_ACCOUNT_MEMORY);
+	ck_assert(!players[1].answered && players[0].cut);
+	players[0].used = 40;
+	players[0].free = 30;
+	give(0, LEASE_ACCOUNT_MEMORY);
+	ck_assert_uint_eq(players[1].got, 10);
+	/* what is owed counts: 40 of worker 1 and 65 more are above the 60 of worker 0, who waits and is not cut */
+	players[0].cut = false;
+	ask_owed(0, LEASE_ACCOUNT_MEMORY, 20, 20, true);
+	players[0].used = 60;
+	players[0].free = 0;
+	players[1].used = 40;
+	players[1].free = 0;
+	ask_owed(0, LEASE_ACCOUNT_MEMORY, 10, 10, true);
+	ask_owed(1, LEASE_ACCOUNT_MEMORY, 65, 65, true);
+	give(1, LEASE_ACCOUNT_MEMORY);
+	ck_assert(players[1].answered && !players[0].answered);
+	ck_assert_uint_eq(players[1].got, 0);
+	players[1].used = 0;
+	players[1].free = 40;
+	give(1, LEASE_ACCOUNT_MEMORY);
+	ck_assert_uint_eq(players[0].got, 10);
+}
+END_TEST
+
 /* Pending bytes above a limit that a reload lowered: who holds most is told until there are fewer, if that helps. */
 START_TEST(a_reload_cuts_who_holds_most_pending)
 {
@@ -369,7 +416,7 @@ START_TEST(memory_is_given_back)
 	limit = 10;
 	for (i = 1; i < 100000; i++) {
 		players[0].asks = true;
-		ck_assert_int_eq(leases_ask(leases, 0, LEASE_USER_SUBSCRIPTIONS, i, 1, 1, now), 0);
+		ck_assert_int_eq(leases_ask(leases, 0, LEASE_USER_SUBSCRIPTIONS, i, 1, 1, false, now), 0);
 		ck_assert_int_eq(leases_back(leases, 0, LEASE_USER_SUBSCRIPTIONS, i, 1, now), 0);
 		players[0].free = 0;
 	}
@@ -387,6 +434,7 @@ main(void)
 	tcase_add_test(t, who_does_not_answer_is_not_waited_for_long);
 	tcase_add_test(t, nobody_gives_back_what_it_never_had);
 	tcase_add_test(t, who_holds_most_pending_is_told);
+	tcase_add_test(t, nobody_is_cut_for_what_may_be_refused);
 	tcase_add_test(t, a_reload_cuts_who_holds_most_pending);
 	tcase_add_test(t, a_reload_lowers_and_raises);
 	tcase_add_test(t, told_is_what_it_has);

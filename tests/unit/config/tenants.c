@@ -109,7 +109,7 @@ document(enum role role)
 
 /* What each role is told; accounts without limits, users as the fields that differ. */
 #define NOBODY	"peer_uid=4294967296 peer_gid=4294967296 "
-#define LIMITLESS "limits=(11 numbers)"
+#define LIMITLESS "limits=(12 numbers)"
 #define SYS	"account number=2 name=$SYS " LIMITLESS "\n"
 #define GLOBAL	"account number=1 name=$G " LIMITLESS "\n"
 #define USER(account, kind, name, secret, rest) "user account=" #account " kind=" #kind " name=" name \
@@ -328,13 +328,13 @@ START_TEST(limits_are_numbers_in_the_order_of_the_table)
 	static const uint64_t	account_limits[LIMITS] = {
 		[LIMIT_CONNECTIONS] = 1, [LIMIT_SUBSCRIPTIONS] = NO_LIMIT, [LIMIT_PAYLOAD] = 1024, [LIMIT_ADDRESS] = 4,
 		[LIMIT_MESSAGES] = 5, [LIMIT_BYTES] = 1048576, [LIMIT_BYTES_BURST] = 7, [LIMIT_PENDING] = 8,
-		[LIMIT_OVER_RATE] = 1,
+		[LIMIT_MEMORY] = 1048576, [LIMIT_OVER_RATE] = 1,
 	};
 	enum msg_type	account = MSG_account, user = MSG_user;
 	unsigned	i;
 
 	configure_well("accounts { A { limits: {max_conn: 1, max_subs: -1, max_payload: 1KB, max_leafs: 0, max_connections_per_address: 4,\n"
-	    "max_messages_per_second: 5, max_bytes_per_second: 1MB, max_bytes_burst: 7, max_pending: 8, over_rate: close},\n"
+	    "max_messages_per_second: 5, max_bytes_per_second: 1MB, max_bytes_burst: 7, max_pending: 8, max_memory: 1MB, over_rate: close},\n"
 	    "users: [{user: a, limits: {MAX_CONNECTIONS: 9}}] } }");
 	each(ROLE_AUTH, take_limits, &account);
 	for (i = 0; i < LIMITS; i++)

@@ -15,7 +15,7 @@
 #define ASKED	64
 
 /* What auth is asked about leases, in order. */
-struct asked { enum msg_type type; uint64_t kind, of, least, amount; };
+struct asked { enum msg_type type; uint64_t kind, of, least, amount, owed; };
 
 static struct rig	 rig;
 static char		 got[1 << 20];
@@ -39,11 +39,12 @@ auth_hears(struct channel *ch, const struct msg *m, const int *fds)
 	}
 	*a = (struct asked){ .type = m->type };
 	if (m->type == MSG_lease)
-		*a = (struct asked){ m->type, m->u.lease.kind, m->u.lease.of, m->u.lease.least, m->u.lease.wish };
+		*a = (struct asked){ m->type, m->u.lease.kind, m->u.lease.of, m->u.lease.least, m->u.lease.wish,
+		    m->u.lease.owed };
 	else if (m->type == MSG_lease_back)
-		*a = (struct asked){ m->type, m->u.lease_back.kind, m->u.lease_back.of, 0, m->u.lease_back.amount };
+		*a = (struct asked){ m->type, m->u.lease_back.kind, m->u.lease_back.of, 0, m->u.lease_back.amount, 0 };
 	else if (m->type == MSG_leased)
-		*a = (struct asked){ m->type, m->u.leased.kind, m->u.leased.of, 0, m->u.leased.amount };
+		*a = (struct asked){ m->type, m->u.leased.kind, m->u.leased.of, 0, m->u.leased.amount, 0 };
 	else if (m->type != MSG_holds_end)
 		return 0;
 	nasked++;
@@ -579,6 +580,93 @@ START_TEST(pending_bytes_that_are_taken_are_given_back)
 }
 END_TEST
 
+/* ---- memory */
+
+START_TEST(without_memory_for_it_a_client_is_refused_and_then_a_subscription)
+{
+	int		 fd;
+	struct asked	 a;
+
+	account_has(LIMIT_MEMORY, 1 << 20);
+	fd = rig_connect(&rig, REFUSE_NOTHING);
+	rig_say(&rig, fd, C "PING\r\n");
+	a = hear_type(MSG_lease);
+	ck_assert_uint_eq(a.kind, LEASE_ACCOUNT_MEMORY);
+	ck_assert_uint_eq(a.least, LIMITS_CLIENT + (1 << 16));	/* there is to be a part for what it says */
+	ck_assert_uint_eq(a.owed, 0);
+	lend(LEASE_ACCOUNT_MEMORY, 0, 0);
+	ck_assert(rig_read(&rig, fd, "-ERR 'maximum memory exceeded'\r\n", got, sizeof(got)));
+	ck_assert_ptr_null(strstr(got, "PONG"));
+	close(fd);
+	while (rig.w.open > 0)
+		rig_wait(&rig);
+	fd = rig_connect(&rig, REFUSE_NOTHING);
+	rig_say(&rig, fd, C);
+	hear_type(MSG_lease);
+	lend(LEASE_ACCOUNT_MEMORY, LIMITS_CLIENT + LIMITS_SUBSCRIPTION + (1 << 16), 0);
+	rig_say(&rig, fd, "SUB a 1\r\nSUB b 2\r\n");
+	a = hear_type(MSG_lease);
+	ck_assert_uint_eq(a.least, LIMITS_SUBSCRIPTION);
+	ck_assert_uint_eq(a.owed, 0);
+	lend(LEASE_ACCOUNT_MEMORY, 0, 0);
+	ck_assert_str_eq(ping(fd), "-ERR 'maximum memory exceeded'\r\n");
+	ck_assert_uint_eq(rig.w.head->over_limit[LIMIT_MEMORY], 2);
+	rig_say(&rig, fd, "UNSUB 1\r\nSUB c 3\r\n");
+	ck_assert_str_eq(ping(fd), "");
+}
+END_TEST
+
+START_TEST(of_those_whose_input_is_kept_the_one_with_most_is_cut)
+{
+	int		 few, most;
+	struct asked	 a;
+
+	account_has(LIMIT_MEMORY, 1 << 20);
+	few = rig_connect(&rig, REFUSE_NOTHING);
+	rig_say(&rig, few, C);
+	hear_type(MSG_lease);
+	lend(LEASE_ACCOUNT_MEMORY, 3 * LIMITS_CLIENT + (1 << 16), 0);
+	ck_assert_str_eq(ping(few), "");
+	most = client();
+	rig_say(&rig, few, "PUB a 500\r\nx");
+	rig_say(&rig, most, "PUB a 100000\r\nx");	/* all of it is held from now on */
+	a = hear_type(MSG_lease);
+	ck_assert_uint_eq(a.kind, LEASE_ACCOUNT_MEMORY);
+	ck_assert_uint_gt(a.least, 100000 - (1 << 16) - LIMITS_CLIENT);
+	ck_assert_uint_eq(a.owed, 1);
+	lend(LEASE_ACCOUNT_MEMORY, 0, 0);
+	ck_assert(rig_read(&rig, most, "-ERR 'maximum memory exceeded'\r\n", got, sizeof(got)));
+	ck_assert_uint_eq(hear_type(MSG_lease_back).kind, LEASE_ACCOUNT_MEMORY);
+	ck_assert_uint_eq(rig.w.head->over_limit[LIMIT_MEMORY], 1);
+	ck_assert_uint_eq(rig.w.head->slow_consumers, 0);
+	close(most);
+	while (rig.closed == 0)
+		rig_wait(&rig);
+	ck_assert_uint_lt(account_limits()->leases[LEASE_MEMORY].used, LIMITS_CLIENT + 100);
+}
+END_TEST
+
+START_TEST(a_memory_limit_that_comes_later_counts_what_is_there)
+{
+	int		 fd[2] = { client(), client() };
+	struct asked	 a;
+
+	rig_say(&rig, fd[1], "SUB a 1\r\n");
+	ping(fd[1]);
+	account_has(LIMIT_MEMORY, 1 << 20);
+	a = hear_type(MSG_leased);
+	ck_assert_uint_eq(a.kind, LEASE_ACCOUNT_MEMORY);
+	ck_assert_uint_eq(a.amount, 2 * LIMITS_CLIENT + LIMITS_SUBSCRIPTION);
+	close(fd[0]);
+	a = hear_type(MSG_lease_back);
+	ck_assert_uint_eq(a.amount, LIMITS_CLIENT);
+	account_has(LIMIT_MEMORY, NO_LIMIT);
+	ck_assert_uint_eq(hear_type(MSG_leased).amount, 0);
+	rig_say(&rig, fd[1], "SUB b 2\r\n");
+	ck_assert_str_eq(ping(fd[1]), "");
+}
+END_TEST
+
 /* ---- turns */
 
 START_TEST(who_had_its_share_of_the_turn_waits_and_is_first_in_the_next)
@@ -652,6 +740,9 @@ main(void)
 	tcase_add_test(t, what_is_left_of_a_rate_goes_back_when_nobody_publishes);
 	tcase_add_test(t, of_those_who_take_nothing_the_one_with_most_is_cut);
 	tcase_add_test(t, pending_bytes_that_are_taken_are_given_back);
+	tcase_add_test(t, without_memory_for_it_a_client_is_refused_and_then_a_subscription);
+	tcase_add_test(t, of_those_whose_input_is_kept_the_one_with_most_is_cut);
+	tcase_add_test(t, a_memory_limit_that_comes_later_counts_what_is_there);
 	tcase_add_test(t, who_had_its_share_of_the_turn_waits_and_is_first_in_the_next);
 	tcase_add_test(t, words_about_nobody_are_answered_and_forgotten);
 	suite_add_tcase(s, t);
