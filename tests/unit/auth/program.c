@@ -999,6 +999,8 @@ START_TEST(a_hundred_thousand_users)
 	each = (after - before) * 1024 / MANY;
 	ck_assert_msg(each < 400, "%ld bytes for each user", each);
 #else
+	(void)before;
+	(void)began;
 	(void)after;
 	(void)each;
 #endif
