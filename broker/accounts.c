@@ -7,6 +7,12 @@
 #include "nats/subject.h"
 #include "shm/directory.h"
 
+const struct builtin_import builtin_imports[BUILTIN_IMPORTS] = {
+	{ "$SYS.REQ.ACCOUNT.PING.CONNZ", "CONNZ" },
+	{ "$SYS.REQ.SERVER.PING.CONNZ", "CONNZ" },
+	{ "$SYS.REQ.ACCOUNT.PING.STATZ", "STATZ" },
+};
+
 struct reading {
 	struct accounts	*out;
 	struct account	*account;		/* what follows belongs to it */

@@ -29,10 +29,15 @@ struct service_import {
 	struct transform	*subject;	/* from ours to theirs */
 	enum response_type	 response;
 	double			 threshold;	/* seconds */
-	bool			 share, builtin;
+	bool			 share;
 	char			*latency;	/* NULL: no samples */
 	unsigned		 sampling;	/* percent; 101: by headers */
 };
+
+/* What each account but the system account has of it without saying so: its own report under that account. */
+struct builtin_import { const char *ours, *report; };
+#define BUILTIN_IMPORTS	3
+extern const struct builtin_import builtin_imports[BUILTIN_IMPORTS];
 
 struct export {
 	char			*subject;

@@ -14,16 +14,9 @@
 
 #define LEGS_MOST	1024	/* of one message: imports may be such that they multiply */
 
-/* What each account has of the system account, without saying so. */
-static const struct builtin { const char *ours, *report; struct service_import import; } builtins[] = {
-	{ "$SYS.REQ.ACCOUNT.PING.CONNZ", "CONNZ", { .from = ACCOUNT_SYSTEM, .response = RESPONSE_STREAM,
-	    .threshold = 120, .builtin = true } },
-	{ "$SYS.REQ.ACCOUNT.PING.STATZ", "STATZ", { .from = ACCOUNT_SYSTEM, .response = RESPONSE_STREAM,
-	    .threshold = 120, .builtin = true } },
-	{ "$SYS.REQ.SERVER.PING.CONNZ", "CONNZ", { .from = ACCOUNT_SYSTEM, .response = RESPONSE_STREAM,
-	    .threshold = 120, .builtin = true } },
-};
-#define BUILTINS	(sizeof(builtins) / sizeof(builtins[0]))
+/* What the builtin ones have in common; one for each, since a leg is known by its import. */
+#define BUILTIN	{ .from = ACCOUNT_SYSTEM, .response = RESPONSE_STREAM, .threshold = 120 }
+static const struct service_import builtins[BUILTIN_IMPORTS] = { BUILTIN, BUILTIN, BUILTIN };
 
 /* ---- finding */
 
@@ -39,8 +32,8 @@ services_find(struct broker *b, const struct entry *e, bool *special)
 	b->nfound = 0;
 	if (im != NULL && (rc = importer_services(b, im, subject)) != 0)
 		return rc;
-	for (i = 0; a != NULL && a->number != ACCOUNT_SYSTEM && i < BUILTINS; i++) {
-		if (!bytes_equal(bytes_of(builtins[i].ours), subject))
+	for (i = 0; a != NULL && a->number != ACCOUNT_SYSTEM && i < BUILTIN_IMPORTS; i++) {
+		if (!bytes_equal(bytes_of(builtin_imports[i].ours), subject))
 			continue;
 		if ((rc = found_add(b, (struct taker){ { .builtin = 1 }, { .import = i } })) != 0)
 			return rc;
@@ -101,7 +94,7 @@ leg_subject(struct broker *b, const struct leg *parent, const struct taker *t,
 
 	if (t->builtin) {
 		len = snprintf(b->pattern, sizeof(b->pattern), "$SYS.REQ.ACCOUNT.%s.%s", importer->name,
-		    builtins[t->import].report);
+		    builtin_imports[t->import].report);
 		return subject_literal((struct bytes){ b->pattern, (size_t)len }) ? len : -EINVAL;
 	}
 	return transform_subject(import->subject, parent->m.subject, random_below(b, UINT64_MAX),
@@ -113,7 +106,7 @@ static bool
 leg_add(struct broker *b, struct legs *all, const struct leg *parent, const struct taker *t,
     const struct account *importer)
 {
-	const struct service_import	*import = t->builtin ? &builtins[t->import].import :
+	const struct service_import	*import = t->builtin ? &builtins[t->import] :
 	    &importer->services[t->import];
 	const struct leg		*l;
 	struct leg			*leg;

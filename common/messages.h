@@ -25,7 +25,9 @@ const char *role_name(enum role role);
 #define MESSAGE_FDS_MAX		4	/* descriptors with it */
 
 #define NO_PEER			(UINT64_C(1) << 32)	/* in place of a uid or gid: there is none */
-#define NONCE_RAW		11			/* bytes of a nonce; 15 characters of base64 */
+#define NONCE_RAW		11			/* bytes of a nonce */
+#define NONCE_TEXT		15			/* characters of it in base64url */
+#define NONCE_ROOM		17			/* for making them, with padding and NUL */
 
 /* What an account or a user may be limited in: limits.def. */
 enum limit {

@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <limits.h>
+#include <openssl/evp.h>
 #include "nats/base64.h"
 
 /* What a character stands for: 0..63; 62 and 63 have two; -1: nothing. */
@@ -70,4 +71,20 @@ base64_decode(struct bytes text, uint8_t *out, size_t size)
 		}
 	}
 	return (int)n;
+}
+
+size_t
+base64url_encode(char *text, const uint8_t *raw, size_t len)
+{
+	size_t	n, i;
+
+	(void)EVP_EncodeBlock((unsigned char *)text, raw, (int)len);
+	n = (len * 8 + 5) / 6;		/* the padding is left out */
+	for (i = 0; i < n; i++)
+		if (text[i] == '+')
+			text[i] = '-';
+		else if (text[i] == '/')
+			text[i] = '_';
+	text[n] = '\0';
+	return n;
 }

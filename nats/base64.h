@@ -10,4 +10,8 @@
  * neither of the two; -ENOSPC: more than size.
  */
 int base64_decode(struct bytes text, uint8_t *out, size_t size);
+
+/* raw[0..len) as base64url without padding, with its NUL; text has BASE64_ROOM(len). The length of the text. */
+#define BASE64_ROOM(len)	(((len) + 2) / 3 * 4 + 1)
+size_t base64url_encode(char *text, const uint8_t *raw, size_t len);
 #endif

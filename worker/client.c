@@ -423,7 +423,7 @@ client_say_info(struct client *c, enum info_kind kind)
 	struct worker		*w = c->worker;
 	const struct settings	*s = w->settings;
 	struct nats_info	 info = { 0 };
-	char			*line, nonce[NONCE_TEXT];
+	char			*line, nonce[NONCE_ROOM];
 	size_t			 len;
 
 	info.server_id = s->server_id;

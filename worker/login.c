@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <openssl/evp.h>
 #include "common/log.h"
 #include "common/memfd.h"
 #include "common/records.h"
+#include "nats/base64.h"
 #include "worker/login.h"
 #include "worker/session.h"
 #include "worker/trace.h"
@@ -623,27 +623,15 @@ nonce_awaited(struct worker *w)
 	return w->settings->nonce_required && l->nnonces == 0 && l->channel.fd != -1;
 }
 
-/* base64url without padding. */
-static void
-nonce_text(char text[NONCE_TEXT], const char *raw)
-{
-	unsigned char	 all[24];	/* EVP_EncodeBlock() pads */
-
-	EVP_EncodeBlock(all, (const unsigned char *)raw, NONCE_RAW);
-	for (size_t i = 0; i < NONCE_TEXT - 1; i++)
-		text[i] = all[i] == '+' ? '-' : all[i] == '/' ? '_' : (char)all[i];
-	text[NONCE_TEXT - 1] = '\0';
-}
-
 bool
-nonce_take(struct worker *w, uint64_t *number, char text[NONCE_TEXT])
+nonce_take(struct worker *w, uint64_t *number, char text[NONCE_ROOM])
 {
 	struct logins	*l = &w->logins;
 
 	if (!w->settings->nonce_required || l->nnonces == 0)
 		return false;
 	*number = l->nonce++;
-	nonce_text(text, l->raw + l->at++ * NONCE_RAW);
+	(void)base64url_encode(text, (const uint8_t *)l->raw + l->at++ * NONCE_RAW, NONCE_RAW);
 	l->nnonces--;
 	if (l->nnonces < NONCES_LOW)
 		nonces_ask(w);

@@ -16,7 +16,6 @@
 #define LOGIN_GONE	1024u		/* cids of one `gone`, messages.def */
 #define LOGIN_QUEUE	(256u << 10)	/* bytes on their way to auth; more waits here */
 #define NONCES_LOW	128u		/* fewer than that: others are asked for */
-#define NONCE_TEXT	16		/* base64url of NONCE_RAW bytes, and the NUL */
 
 /* What a client said of itself. */
 struct question {
@@ -81,5 +80,5 @@ int auth_tell(struct worker *w, const struct msg *m);
 /* Is a nonce on its way, and has a client to wait for it? */
 bool nonce_awaited(struct worker *w);
 /* The next nonce; false: there is none, and INFO goes without. */
-bool nonce_take(struct worker *w, uint64_t *number, char text[NONCE_TEXT]);
+bool nonce_take(struct worker *w, uint64_t *number, char text[NONCE_ROOM]);
 #endif

@@ -107,32 +107,31 @@ import_put(struct reporter *r, struct object *o, uint32_t from, struct bytes sub
 	put_boolean(o, "invalid", false);
 }
 
-/* What each account has of the system account without saying so. */
+static void
+builtin_put(struct reporter *r, struct object *o, json_t *list, const struct account *a, const char *under,
+    const char *what, const char *local, bool share)
+{
+	char		subject[SUBJECT_MOST];
+	struct object	one = OBJECT();
+	int		len = snprintf(subject, sizeof(subject), "%s.%s.%s", under, a->name, what);
+
+	import_put(r, &one, ACCOUNT_SYSTEM, (struct bytes){ subject, (size_t)len }, bytes_of(local), true);
+	put_boolean(&one, "share", share);
+	put_boolean(&one, "tracking", false);
+	put_last(o, list, &one);
+}
+
+/* What each account has of the system account without saying so; the last the system account has itself. */
 static void
 builtins_put(struct reporter *r, struct object *o, json_t *list, const struct account *a)
 {
-	static const struct { const char *from, *what, *local; bool all; } builtins[] = {
-		{ "$SYS.REQ.ACCOUNT", "CONNZ", "$SYS.REQ.ACCOUNT.PING.CONNZ", false },
-		{ "$SYS.REQ.ACCOUNT", "CONNZ", "$SYS.REQ.SERVER.PING.CONNZ", false },
-		{ "$SYS.REQ.ACCOUNT", "STATZ", "$SYS.REQ.ACCOUNT.PING.STATZ", false },
-		{ "$SYS.REQ.USER", "INFO", "$SYS.REQ.USER.INFO", true },	/* also the system account itself */
-	};
-	char			subject[SUBJECT_MOST];
-	struct object		one;
-	size_t			i;
-	int			len;
+	const struct builtin_import	*b;
 
-	for (i = 0; i < sizeof(builtins) / sizeof(builtins[0]); i++) {
-		if (r->settings->system_account[0] == '\0' || (a->number == ACCOUNT_SYSTEM && !builtins[i].all))
-			continue;
-		len = snprintf(subject, sizeof(subject), "%s.%s.%s", builtins[i].from, a->name, builtins[i].what);
-		one = OBJECT();
-		import_put(r, &one, ACCOUNT_SYSTEM, (struct bytes){ subject, (size_t)len },
-		    bytes_of(builtins[i].local), true);
-		put_boolean(&one, "share", builtins[i].all);
-		put_boolean(&one, "tracking", false);
-		put_last(o, list, &one);
-	}
+	if (r->settings->system_account[0] == '\0')
+		return;
+	for (b = builtin_imports; a->number != ACCOUNT_SYSTEM && b < builtin_imports + BUILTIN_IMPORTS; b++)
+		builtin_put(r, o, list, a, "$SYS.REQ.ACCOUNT", b->report, b->ours, false);
+	builtin_put(r, o, list, a, "$SYS.REQ.USER", "INFO", "$SYS.REQ.USER.INFO", true);
 }
 
 static void

@@ -136,11 +136,11 @@ static void
 attempt_decide(struct auth *a, struct session *s, const struct msg_login *m)
 {
 	struct verdict	v;
-	char		nonce[NONCE_TEXT], claims[LOGIN_TEXT];
+	char		nonce[NONCE_ROOM], claims[LOGIN_TEXT];
 	struct bytes	text = { nonce, 0 };
 
 	if (m->nonce != 0 && nonces_take(&s->worker->nonces, m->nonce, nonce))
-		text.len = sizeof(nonce);
+		text.len = NONCE_TEXT;
 	login_claimed(m, claims);
 	login_decide(a->users, m, text, &v);
 	s->how = (uint8_t)v.how;

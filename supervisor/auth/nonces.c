@@ -30,25 +30,8 @@ nonces_make(struct nonces *n, uint64_t *next, struct bytes *raw)
 	return 0;
 }
 
-/* base64url without padding, as clients sign it. */
-static void
-nonce_text(char text[NONCE_TEXT], const uint8_t raw[NONCE_RAW])
-{
-	static const char	digits[] =
-	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-	unsigned		bits = 0, have = 0, i, at = 0;
-
-	for (i = 0; i < NONCE_RAW; i++) {
-		bits = bits << 8 | raw[i];
-		for (have += 8; have >= 6; have -= 6)
-			text[at++] = digits[bits >> (have - 6) & 63];
-	}
-	if (at < NONCE_TEXT)
-		text[at] = digits[bits << (6 - have) & 63];
-}
-
 bool
-nonces_take(struct nonces *n, uint64_t number, char text[NONCE_TEXT])
+nonces_take(struct nonces *n, uint64_t number, char text[NONCE_ROOM])
 {
 	struct nonce_batch	*b;
 	unsigned		 i;
@@ -61,7 +44,7 @@ nonces_take(struct nonces *n, uint64_t number, char text[NONCE_TEXT])
 		if ((b->taken[at / 8] >> at % 8 & 1) != 0)
 			return false;
 		b->taken[at / 8] |= (uint8_t)(1u << at % 8);
-		nonce_text(text, b->raw + at * NONCE_RAW);
+		(void)base64url_encode(text, b->raw + at * NONCE_RAW, NONCE_RAW);	/* as clients sign it */
 		return true;
 	}
 	return false;

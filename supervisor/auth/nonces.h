@@ -10,7 +10,6 @@
 
 #define NONCE_BATCH	256u
 #define NONCE_BATCHES	128u	/* of a worker */
-#define NONCE_TEXT	15u	/* characters of one */
 
 struct nonce_batch;
 
@@ -22,8 +21,8 @@ struct nonces { struct nonce_batch *all[NONCE_BATCHES]; uint64_t made; };
  * first; counted up for the batch after it, whichever worker's. 0 or -ENOMEM.
  */
 int nonces_make(struct nonces *n, uint64_t *next, struct bytes *raw);
-/* The text of this one, which is not to be had again. False: there is none. */
-bool nonces_take(struct nonces *n, uint64_t number, char text[NONCE_TEXT]);
+/* The NONCE_TEXT characters of this one, which is not to be had again. False: there is none. */
+bool nonces_take(struct nonces *n, uint64_t number, char text[NONCE_ROOM]);
 void nonces_free(struct nonces *n);
 
 /* Is sig, in base64, that of nonce by the owner of this public key? Ed25519 by OpenSSL. */

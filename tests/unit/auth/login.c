@@ -285,7 +285,7 @@ END_TEST
 START_TEST(nonces_are_taken_once)
 {
 	struct nonces	one = { .made = 0 }, two = { .made = 0 };
-	char		text[NONCE_TEXT], again[NONCE_TEXT];
+	char		text[NONCE_ROOM], again[NONCE_ROOM];
 	uint64_t	next = 1, i;
 	struct bytes	raw;
 
@@ -312,7 +312,7 @@ END_TEST
 START_TEST(a_nonce_is_base64url)
 {
 	struct nonces	n = { .made = 0 };
-	char		text[NONCE_TEXT];
+	char		text[NONCE_ROOM];
 	unsigned char	expected[32];
 	uint64_t	next = 1, i;
 	struct bytes	raw;

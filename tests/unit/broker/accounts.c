@@ -94,7 +94,7 @@ START_TEST(imports_and_exports_are_read)
 	ck_assert_str_eq(b->streams[0].subject, "s.*");
 	ck_assert_uint_eq(b->nservices, 1);
 	ck_assert_str_eq(b->services[0].to, "help.*");
-	ck_assert(b->services[0].threshold == 1.5 && b->services[0].share && !b->services[0].builtin);
+	ck_assert(b->services[0].threshold == 1.5 && b->services[0].share);
 	ck_assert_ptr_null(b->services[0].latency);
 	accounts_free(all);
 }

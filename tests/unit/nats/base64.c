@@ -16,6 +16,24 @@ static const struct { const char *text, *bytes; int length; } cases[] = {
 	{ "Zm9\377", "", -EBADMSG }, { "Zm9.", "", -EBADMSG },
 };
 
+/* RFC 4648, 10, and what differs between the alphabets. */
+START_TEST(bytes_are_written_for_urls)
+{
+	static const struct { const char *raw, *text; } vectors[] = {
+		{ "", "" }, { "f", "Zg" }, { "fo", "Zm8" }, { "foo", "Zm9v" }, { "foob", "Zm9vYg" },
+		{ "fooba", "Zm9vYmE" }, { "foobar", "Zm9vYmFy" }, { "\xfb\xff\xfe", "-__-" },
+	};
+	char	text[BASE64_ROOM(6)];
+	size_t	i;
+
+	for (i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++) {
+		ck_assert_uint_eq(base64url_encode(text, (const uint8_t *)vectors[i].raw, strlen(vectors[i].raw)),
+		    strlen(vectors[i].text));
+		ck_assert_str_eq(text, vectors[i].text);
+	}
+}
+END_TEST
+
 START_TEST(text_is_decoded)
 {
 	uint8_t out[16] = { 0 };
@@ -38,6 +56,7 @@ main(void)
 	SRunner *r;
 	int failed;
 
+	tcase_add_test(c, bytes_are_written_for_urls);
 	tcase_add_loop_test(c, text_is_decoded, 0, sizeof(cases) / sizeof(cases[0]));
 	suite_add_tcase(s, c);
 	r = srunner_create(s);
