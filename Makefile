@@ -30,11 +30,12 @@ LDHARD	= -pie -Wl,--no-as-needed -lcrypt	# whose functions the sanitizer seems t
 endif
 ALL_CFLAGS = -std=gnu11 $(CFLAGS) $(FORTIFY) $(WARN) $(HARDEN) -MMD -MP
 
-LIBRARIES = common shm nats broker
-PROGRAMS = config log auth worker system monitor
+LIBRARIES = common tls shm nats broker
+PROGRAMS = config log auth signer worker system monitor
 DIR_config = supervisor/config
 DIR_log	= supervisor/log
 DIR_auth = supervisor/auth
+DIR_signer = supervisor/signer
 DIR_worker = worker
 DIR_system = admin/system
 DIR_monitor = admin/monitor
@@ -43,7 +44,7 @@ sources	= $(wildcard $(1)/*.c)
 objects	= $(patsubst %.c,$(BUILD)/obj/%.o,$(call sources,$(1)))
 archive	= $(BUILD)/lib/lib$(subst /,-,$(1)).a
 # most dependent first
-ARCHIVES = $(foreach l,broker nats shm common,$(call archive,$(l)))
+ARCHIVES = $(foreach l,broker nats shm tls common,$(call archive,$(l)))
 
 BIN	= $(BUILD)/bin/bulkhead $(BUILD)/bin/nats-server $(BUILD)/bin/bulkheadctl $(BUILD)/bin/mkpasswd
 LIBEXEC	= $(PROGRAMS:%=$(BUILD)/libexec/bulkhead/bulkhead-%)
@@ -87,7 +88,7 @@ $(BUILD)/bin/mkpasswd: $(BUILD)/bin/bulkheadctl
 
 # Unit tests: tests/unit/FOLDER/NAME.c, linked with everything that has no main().
 UNIT	= $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*/*.c))
-UNIT_ARCHIVES = $(foreach d,worker supervisor supervisor/config supervisor/log supervisor/auth admin/system admin/monitor,$(call archive,$(d))) $(ARCHIVES)
+UNIT_ARCHIVES = $(foreach d,worker supervisor supervisor/config supervisor/log supervisor/auth supervisor/signer admin/system admin/monitor,$(call archive,$(d))) $(ARCHIVES)
 CHECK_LIBS = $(shell pkg-config --libs check 2>/dev/null)
 
 $(BUILD)/unit/shm/%: $(BUILD)/obj/tests/unit/shm/%.o $(call archive,shm) $(call archive,common)
@@ -97,6 +98,9 @@ $(BUILD)/unit/common/%: $(BUILD)/obj/tests/unit/common/%.o $(call archive,common
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDHARD) $(LDFLAGS) -o $@ $^ $(LIBS) $(CHECK_LIBS)
 $(BUILD)/unit/nats/%: $(BUILD)/obj/tests/unit/nats/%.o $(call archive,nats) $(call archive,common)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDHARD) $(LDFLAGS) -o $@ $^ $(LIBS) $(CHECK_LIBS)
+$(BUILD)/unit/tls/%: $(BUILD)/obj/tests/unit/tls/%.o $(call archive,supervisor/signer) $(call archive,tls) $(call archive,common)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDHARD) $(LDFLAGS) -o $@ $^ $(LIBS) $(CHECK_LIBS)
 $(BUILD)/unit/broker/%: $(BUILD)/obj/tests/unit/broker/%.o $(ARCHIVES)

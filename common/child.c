@@ -34,6 +34,7 @@ start_receive(struct child *child, const struct msg_start *start, const int *fds
 	rc = settings_read(&child->settings, fds[0], &why);
 	close(fds[0]);
 	child->accounts = fds[2];
+	child->tls = fds[3];
 	if (rc != 0) {
 		log_error("settings: %s (%s)", why, strerror(-rc));
 		return rc;
@@ -58,6 +59,15 @@ answer_send(struct child *child, const struct msg *answer)
 	return rc == -EPIPE ? 0 : rc;
 }
 
+/* fd (-1: none) takes the place of *document. */
+static void
+document_replace(int *document, int fd)
+{
+	if (*document != -1)
+		close(*document);
+	*document = fd;
+}
+
 /* Why the prepared settings cannot be applied; NULL: they can. */
 static const char *
 prepared_refused(struct child *child, const int *fds)
@@ -66,9 +76,8 @@ prepared_refused(struct child *child, const int *fds)
 	int		 rc;
 
 	settings_free(&child->next);
-	if (child->next_accounts != -1)
-		close(child->next_accounts);
-	child->next_accounts = fds[1];
+	document_replace(&child->next_accounts, fds[1]);
+	document_replace(&child->next_tls, fds[2]);
 	rc = settings_init(&child->next);
 	if (rc == 0)
 		rc = settings_read(&child->next, fds[0], &why);
@@ -89,6 +98,7 @@ prepare_receive(struct child *child, uint64_t version, const int *fds)
 	if (version <= child->version || version <= child->next_version) {
 		close(fds[0]);
 		close(fds[1]);
+		close(fds[2]);
 		return -EPROTO;
 	}
 	why = prepared_refused(child, fds);
@@ -111,9 +121,9 @@ commit_receive(struct child *child, uint64_t version)
 		return -EPROTO;
 	child->settings = child->next;
 	memset(&child->next, 0, sizeof(child->next));
-	close(child->accounts);
-	child->accounts = child->next_accounts;
-	child->next_accounts = -1;
+	document_replace(&child->accounts, child->next_accounts);
+	document_replace(&child->tls, child->next_tls);
+	child->next_accounts = child->next_tls = -1;
 	child->version = version;
 	levels_apply(&child->settings);
 	if (child->apply != NULL)
@@ -196,7 +206,7 @@ child_init(struct child *child, enum role role, channel_receive *receive, void *
 	int	rc;
 
 	*child = (struct child){ .role = role, .receive = receive, .program = program,
-	    .accounts = -1, .next_accounts = -1 };
+	    .accounts = -1, .next_accounts = -1, .tls = -1, .next_tls = -1 };
 	if (!channel_is_there())
 		errx(EXIT_FAILURE, "started by bulkhead(8), not by hand");
 	snprintf(title, sizeof(title), "bulkhead-%s", role_name(role));
@@ -225,10 +235,10 @@ child_init(struct child *child, enum role role, channel_receive *receive, void *
 void
 child_ready(struct child *child, const struct sandbox_profile *profile)
 {
-	const struct msg	m = { .type = MSG_ready };
-	int			rc;
+	struct msg	m = { .type = MSG_ready };
+	int		rc;
 
-	sandbox_enter(profile, child->sandbox, child->uid, child->gid, child->tells);
+	m.u.ready.layers = sandbox_enter(profile, child->sandbox, child->uid, child->gid, child->tells);
 	rc = channel_send(&child->supervisor, &m, NULL);
 	if (rc == -EPIPE)
 		_exit(EXIT_SUCCESS);
@@ -250,8 +260,9 @@ child_free(struct child *child)
 	channel_close(&child->supervisor);
 	settings_free(&child->settings);
 	settings_free(&child->next);
-	close(child->accounts);
-	if (child->next_accounts != -1)
-		close(child->next_accounts);
+	document_replace(&child->accounts, -1);
+	document_replace(&child->tls, -1);
+	document_replace(&child->next_accounts, -1);
+	document_replace(&child->next_tls, -1);
 	/* The default loop stays: to end it libev changes signals, which the sandbox forbids. */
 }

@@ -21,6 +21,7 @@ struct child {
 	struct channel	 supervisor;	/* state MSG_READY after child_ready() */
 	struct settings	 settings;
 	int		 accounts;	/* the accounts document (common/records.h); never -1 after child_init() */
+	int		 tls;		/* the TLS document, likewise; empty without TLS */
 	uint32_t	 uid, gid;	/* to become, if started as root */
 	enum sandbox_mode sandbox;
 	bool		 tells;		/* logs what the sandbox lacks, for all children */
@@ -35,7 +36,7 @@ struct child {
 	const char	*(*check)(struct child *child, const struct settings *next);
 	void		(*apply)(struct child *child, const struct settings *before);
 	struct settings	 next;		/* prepared */
-	int		 next_accounts;	/* the document that goes with it; -1 none */
+	int		 next_accounts, next_tls;	/* the documents that go with it; -1 none */
 	uint64_t	 next_version;	/* of next; 0: none */
 	bool		 refused;	/* next cannot be applied */
 	uint64_t	 version;	/* of settings */

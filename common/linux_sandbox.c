@@ -23,6 +23,7 @@
 
 /* The host is the same for all children: one of them tells, the others only for debugging. */
 static bool	tells_missing;
+static uint32_t	in_force;	/* bits of enum sandbox_layer */
 
 /* One sentence for a layer that the host does not allow; the end if it is required. */
 static void
@@ -222,7 +223,7 @@ __lsan_is_turned_off(void)
 }
 #endif
 
-void
+uint32_t
 sandbox_enter(const struct sandbox_profile *profile, enum sandbox_mode mode, uint32_t uid,
     uint32_t gid, bool tells)
 {
@@ -235,7 +236,7 @@ sandbox_enter(const struct sandbox_profile *profile, enum sandbox_mode mode, uin
 		threads_start(profile);
 		if (tells)
 			log_warn("sandbox: off: a broken process can do what its user can");
-		return;
+		return in_force;
 	}
 #ifdef SANITIZED
 	entered = 1;
@@ -256,4 +257,5 @@ sandbox_enter(const struct sandbox_profile *profile, enum sandbox_mode mode, uin
 	rc = seccomp_enter(profile);
 	if (rc != 0)
 		layer_missing(mode, "system call filter", -rc, "a broken process can make any system call");
+	return in_force;
 }

@@ -57,6 +57,25 @@ enum auth_refusal {
 	AUTH_REFUSALS
 };
 
+/* Why the signer does not sign. */
+enum sign_refusal {
+	SIGN_DONE,
+	SIGN_UNKNOWN_KEY,	/* there is none of that number, or it is not for that role */
+	SIGN_SCHEME,		/* not one of the key's */
+	SIGN_CONTENT,		/* nothing that a TLS server signs in a handshake */
+	SIGN_FAILED,
+	SIGN_REFUSALS
+};
+
+#define TICKET_KEY	80	/* bytes: a name of 16, AES-256, HMAC-SHA-256 */
+
+/* What a TLS context is for. */
+enum tls_use { TLS_NOTHING, TLS_CLIENTS, TLS_USES };
+enum tls_file_kind {
+	TLS_FILE_CERTIFICATE, TLS_FILE_KEY, TLS_FILE_PASSWORD, TLS_FILE_AUTHORITY, TLS_FILE_REVOKED,
+	TLS_FILES
+};
+
 /* As allowed_connection_types names them. */
 enum connection_type {
 	CONNECTION_STANDARD, CONNECTION_WEBSOCKET, CONNECTION_LEAFNODE, CONNECTION_LEAFNODE_WS,

@@ -21,3 +21,6 @@ const struct sandbox_profile sandbox_auth = {
 const struct sandbox_profile sandbox_monitor = {
 	.descriptors = 4096, .sockets = true,
 };
+const struct sandbox_profile sandbox_signer = {
+	.descriptors = 4096,
+};

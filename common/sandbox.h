@@ -9,6 +9,25 @@
 
 enum sandbox_mode { SANDBOX_OFF, SANDBOX_ON, SANDBOX_REQUIRED };
 
+/* What stands between a broken process and the host; docs/security.md has what each is for. */
+enum sandbox_layer {
+	LAYER_LIMITS,		/* RLIMITs */
+	LAYER_NETWORK,		/* namespaces */
+	LAYER_IPC,
+	LAYER_UTS,
+	LAYER_CGROUP,
+	LAYER_PID,
+	LAYER_ROOT,		/* an empty root: of a mount namespace, or by chroot(2) */
+	LAYER_IDENTITY,		/* a uid and gid of its own */
+	LAYER_CAPABILITIES,	/* none are left */
+	LAYER_NO_NEW_PRIVILEGES,
+	LAYER_NOT_DUMPABLE,
+	LAYER_MDWE,
+	LAYER_LANDLOCK,
+	LAYER_FILTER,		/* of system calls */
+	SANDBOX_LAYERS
+};
+
 struct sandbox_profile {
 	uint64_t	 descriptors;		/* RLIMIT_NOFILE; 0: leave it */
 	uint64_t	 file_size;		/* RLIMIT_FSIZE: largest segment written */
@@ -20,7 +39,7 @@ struct sandbox_profile {
 };
 
 extern const struct sandbox_profile sandbox_config, sandbox_log, sandbox_worker,
-    sandbox_system, sandbox_monitor, sandbox_auth;
+    sandbox_system, sandbox_monitor, sandbox_auth, sandbox_signer;
 
 /*
  * Give up everything the profile does not name: rlimits, namespaces and empty
@@ -31,7 +50,8 @@ extern const struct sandbox_profile sandbox_config, sandbox_log, sandbox_worker,
  * everything loaded and no thread started: Landlock and capabilities are a
  * thread's own, so profile->threads is called when these are given up, and before the filter,
  * which is put on all threads and forbids to start one.
+ * The bits (1 << enum sandbox_layer) of the layers in force.
  */
-void sandbox_enter(const struct sandbox_profile *profile, enum sandbox_mode mode, uint32_t uid,
+uint32_t sandbox_enter(const struct sandbox_profile *profile, enum sandbox_mode mode, uint32_t uid,
     uint32_t gid, bool tells);
 #endif

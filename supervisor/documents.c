@@ -9,6 +9,7 @@ documents_init(struct documents *d)
 
 	for (role = 0; role < ROLES; role++)
 		d->settings[role] = d->accounts[role] = -1;
+	d->tls = -1;
 }
 
 static void
@@ -28,6 +29,7 @@ documents_close(struct documents *d)
 		document_close(&d->settings[role]);
 		document_close(&d->accounts[role]);
 	}
+	document_close(&d->tls);
 }
 
 int
@@ -43,7 +45,9 @@ documents_empty(struct documents *d)
 		if (d->accounts[role] < 0)
 			return d->accounts[role];
 	}
-	return 0;
+	document_close(&d->tls);
+	d->tls = records_seal(&nothing);
+	return d->tls < 0 ? d->tls : 0;
 }
 
 int
@@ -80,4 +84,5 @@ documents_take(struct documents *d, struct documents *from)
 		document_swap(&d->settings[role], &from->settings[role]);
 		document_swap(&d->accounts[role], &from->accounts[role]);
 	}
+	document_swap(&d->tls, &from->tls);
 }

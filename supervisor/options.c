@@ -18,10 +18,10 @@ enum option_kind {
 	OPTION_LATER,	/* setting is a LATER of settings.def: known to nats-server, not to this version */
 };
 
-enum option_group { GROUP_SERVER, GROUP_AUTH, GROUP_LOG, GROUP_COMMON, GROUP_LATER };
+enum option_group { GROUP_SERVER, GROUP_AUTH, GROUP_TLS, GROUP_LOG, GROUP_COMMON, GROUP_LATER };
 
 static const char *const groups[] = {
-	[GROUP_SERVER] = "Server", [GROUP_AUTH] = "Authorization", [GROUP_LOG] = "Log", [GROUP_COMMON] = "Others",
+	[GROUP_SERVER] = "Server", [GROUP_AUTH] = "Authorization", [GROUP_TLS] = "TLS", [GROUP_LOG] = "Log", [GROUP_COMMON] = "Others",
 	[GROUP_LATER] = "Known to nats-server, refused by this version",
 };
 
@@ -49,6 +49,11 @@ static const struct option {
 	{ GROUP_AUTH, "user", OPTION_TEXT, "flag_user", "name", "user that clients have to be" },
 	{ GROUP_AUTH, "pass", OPTION_SECRET, "flag_pass", "password", "password of that user" },
 	{ GROUP_AUTH, "auth", OPTION_SECRET, "flag_token", "token", "token that clients have to have" },
+	{ GROUP_TLS, "tls", OPTION_SWITCH, "flag_tls", NULL, "clients connect over TLS; needs a certificate" },
+	{ GROUP_TLS, "tlscert", OPTION_TEXT, "flag_tlscert", "file", "the server's certificate" },
+	{ GROUP_TLS, "tlskey", OPTION_TEXT, "flag_tlskey", "file", "its private key" },
+	{ GROUP_TLS, "tlsverify", OPTION_SWITCH, "flag_tls,flag_tlsverify", NULL, "and clients show a certificate" },
+	{ GROUP_TLS, "tlscacert", OPTION_TEXT, "flag_tlscacert", "file", "who signs those" },
 	{ GROUP_LOG, "l,log", OPTION_TEXT, "log_file", "file", "log to this file instead of standard error" },
 	{ GROUP_LOG, "log_size_limit", OPTION_COUNT, "logfile_size_limit", "bytes", "begin a new file at this size (default: 0, never)" },
 	{ GROUP_LOG, "T,logtime", OPTION_SWITCH, "logtime", NULL, "time stamps in the log (default: true)" },
@@ -66,11 +71,6 @@ static const struct option {
 	{ GROUP_COMMON, "help_tls", OPTION_HELP_TLS, NULL, NULL, "show what there is to say about TLS" },
 	{ GROUP_LATER, "js,jetstream", OPTION_LATER, "jetstream", NULL, NULL },
 	{ GROUP_LATER, "sd,store_dir", OPTION_LATER, "store_dir", "folder", NULL },
-	{ GROUP_LATER, "tls", OPTION_LATER, "tls", NULL, NULL },
-	{ GROUP_LATER, "tlscert", OPTION_LATER, "tls", "file", NULL },
-	{ GROUP_LATER, "tlskey", OPTION_LATER, "tls", "file", NULL },
-	{ GROUP_LATER, "tlsverify", OPTION_LATER, "tls", NULL, NULL },
-	{ GROUP_LATER, "tlscacert", OPTION_LATER, "tls", "file", NULL },
 	{ GROUP_LATER, "ms,https_port", OPTION_LATER, "https_port", "port", NULL },
 	{ GROUP_LATER, "routes", OPTION_LATER, "cluster", "urls", NULL },
 	{ GROUP_LATER, "cluster,cluster_listen", OPTION_LATER, "cluster", "url", NULL },

@@ -197,7 +197,8 @@ process_greet(struct process *p, int log_end)
 	    .version = s->reload.version,
 	    /* the first that is started with the settings */
 	    .tells = p->role == ROLE_LOG && p->deaths == 0 } };
-	int fds[3] = { s->documents.settings[p->role], log_end, s->documents.accounts[p->role] };
+	int fds[4] = { s->documents.settings[p->role], log_end, s->documents.accounts[p->role],
+	    s->documents.tls };
 
 	process_send(p, &m, fds);
 }
@@ -269,13 +270,14 @@ process_start(struct process *p)
 }
 
 int
-process_ready(struct process *p)
+process_ready(struct process *p, uint32_t layers)
 {
 	if (p->state == PROCESS_ENDING)
 		return 0;
 	if (p->state != PROCESS_STARTING)
 		return -EBADMSG;
 	p->state = PROCESS_READY;
+	p->layers = layers;
 	p->channel.state = MSG_READY;
 	p->backoff.failures = 0;
 	if (!p->stopped && p->role != ROLE_CONFIG)	/* that one has yet to answer */

@@ -38,6 +38,7 @@ struct process {
 	int			 pidfd;		/* -1 */
 	uint64_t		 deaths;
 	struct backoff		 backoff;
+	uint32_t		 layers;	/* of its sandbox (common/sandbox.h), as it said with `ready` */
 	struct channel		 channel;
 	struct log_pipe		 log;		/* its lines on their way to the log process */
 	ev_io			 exited;
@@ -76,7 +77,7 @@ bool process_lives(const struct process *p);
 void process_start(struct process *p);
 
 /* It said `ready`. 0; -EBADMSG: it had no reason to. */
-int process_ready(struct process *p);
+int process_ready(struct process *p, uint32_t layers);
 
 /* SIGKILL it; the reason is logged with its death. */
 void process_kill(struct process *p, const char *why, ...) __attribute__((format(printf, 2, 3)));

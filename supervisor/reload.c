@@ -264,7 +264,7 @@ static void
 prepare_send(struct process *p, uint64_t version, const struct documents *d)
 {
 	struct msg m = { .type = MSG_prepare, .u.prepare.version = version };
-	int fds[2] = { d->settings[p->role], d->accounts[p->role] };
+	int fds[3] = { d->settings[p->role], d->accounts[p->role], d->tls };
 
 	process_send(p, &m, fds);
 }

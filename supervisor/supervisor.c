@@ -125,7 +125,7 @@ supervisor_process_ready(struct process *p, const struct msg *m)
 	struct msg lame_duck = { .type = MSG_lame_duck };
 	int rc;
 
-	rc = process_ready(p);
+	rc = process_ready(p, (uint32_t)m->u.ready.layers);
 	if (rc != 0 || p->state != PROCESS_READY)
 		return rc;
 	if (p->role == ROLE_SYSTEM)
@@ -152,7 +152,7 @@ supervisor_process_ready(struct process *p, const struct msg *m)
 	case ROLE_MONITOR:
 		listeners_update(s);
 		break;
-	case ROLE_AUTH:
+	case ROLE_AUTH: case ROLE_SIGNER:
 	case ROLE_SUPERVISOR:
 	case ROLES:
 		break;

@@ -79,8 +79,11 @@ program_start_with(struct program *p, struct ev_loop *loop, enum role role,
 	struct msg	start = { .type = MSG_start, .u.start = { .incarnation = 1,
 			    .uid = PROGRAM_UID, .gid = PROGRAM_UID, .sandbox = SANDBOX_ON } };
 	char		path[PATH_MAX];
-	int		ends[2], logs[2], document;
+	msgpack_sbuffer	nothing;
+	int		ends[2], logs[2], document, tls;
 
+	msgpack_sbuffer_init(&nothing);
+	ck_assert_int_ge(tls = records_seal(&nothing), 0);
 	program_path(path, role_name(role));
 	ck_assert_int_eq(channel_pair(ends), 0);
 	ck_assert_int_eq(channel_pair(logs), 0);
@@ -92,8 +95,9 @@ program_start_with(struct program *p, struct ev_loop *loop, enum role role,
 		program_exec(path, ends[1]);
 	close(ends[1]);
 	channel_open(&p->channel, loop, ends[0], ROLE_SUPERVISOR, role, receive, program_broken, p);
-	ck_assert_int_eq(channel_send(&p->channel, &start, (int[]){ document, logs[1], accounts }), 0);
+	ck_assert_int_eq(channel_send(&p->channel, &start, (int[]){ document, logs[1], accounts, tls }), 0);
 	close(document);
+	close(tls);
 	close(logs[1]);
 	ck_assert_int_eq(channel_await(&p->channel, MSG_ready, PROGRAM_WAIT), 0);
 	p->channel.state = MSG_READY;

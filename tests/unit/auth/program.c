@@ -194,11 +194,12 @@ static void
 reload(int accounts)
 {
 	struct msg	m = { .type = MSG_prepare, .u.prepare = { .version = ++version } };
-	int		fds[2] = { settings_write(&settings, ROLE_AUTH), accounts };
+	int		fds[3] = { settings_write(&settings, ROLE_AUTH), accounts, dup(accounts) };
 
 	ck_assert_int_eq(channel_send(&auth.channel, &m, fds), 0);
 	close(fds[0]);
 	close(fds[1]);
+	close(fds[2]);
 	await(is_prepared, NULL);
 	if (refusal[0] != '\0')
 		return;

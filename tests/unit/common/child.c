@@ -137,7 +137,7 @@ start_send(enum sandbox_mode mode)
 	const struct msg	m = { .type = MSG_start, .u.start = {
 	    .slot = 3, .incarnation = 7, .uid = 64123, .gid = 64124, .sandbox = mode } };
 	struct settings		s;
-	int			fds[3], pair[2];
+	int			fds[4], pair[2];
 
 	ck_assert_int_eq(settings_init(&s), 0);
 	ck_assert_int_eq(setting_set_integer(&s, setting_find(BYTES("port")), 1234), 0);
@@ -146,8 +146,9 @@ start_send(enum sandbox_mode mode)
 	fds[1] = pair[0];
 	kid.log = pair[1];
 	fds[2] = no_accounts();
+	fds[3] = no_accounts();
 	ck_assert_int_eq(channel_send(&kid.channel, &m, fds), 0);
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 4; i++)
 		close(fds[i]);
 	settings_free(&s);
 }
@@ -254,16 +255,18 @@ prepare_send(uint64_t version, uint64_t port, bool debug)
 {
 	const struct msg	m = { .type = MSG_prepare, .u.prepare.version = version };
 	struct settings		s;
-	int			fds[2];
+	int			fds[3];
 
 	ck_assert_int_eq(settings_init(&s), 0);
 	ck_assert_int_eq(setting_set_integer(&s, setting_find(BYTES("port")), port), 0);
 	ck_assert_int_eq(setting_set_boolean(&s, setting_find(BYTES("debug")), debug), 0);
 	fds[0] = settings_write(&s, ROLE_WORKER);
 	fds[1] = no_accounts();
+	fds[2] = no_accounts();
 	ck_assert_int_eq(channel_send(&kid.channel, &m, fds), 0);
 	close(fds[0]);
 	close(fds[1]);
+	close(fds[2]);
 	settings_free(&s);
 }
 
@@ -380,15 +383,17 @@ END_TEST
 START_TEST(a_document_that_is_none_is_refused)
 {
 	const struct msg	m = { .type = MSG_prepare, .u.prepare.version = 1 };
-	int			fds[2];
+	int			fds[3];
 
 	start_send(SANDBOX_ON);
 	listen_once();
 	fds[0] = open("/dev/null", O_RDONLY);
 	fds[1] = no_accounts();
+	fds[2] = no_accounts();
 	ck_assert_int_eq(channel_send(&kid.channel, &m, fds), 0);
 	close(fds[0]);
 	close(fds[1]);
+	close(fds[2]);
 	listen_once();
 	ck_assert_int_eq(kid.last, MSG_prepared);
 	ck_assert_str_eq(kid.refused, "not a sealed document");
