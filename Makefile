@@ -40,7 +40,8 @@ DIR_worker = worker
 DIR_system = admin/system
 DIR_monitor = admin/monitor
 
-sources	= $(wildcard $(1)/*.c)
+# those of another system are only compiled, by make lint
+sources	= $(filter-out common/openbsd_%,$(wildcard $(1)/*.c))
 objects	= $(patsubst %.c,$(BUILD)/obj/%.o,$(call sources,$(1)))
 archive	= $(BUILD)/lib/lib$(subst /,-,$(1)).a
 # most dependent first
@@ -86,9 +87,28 @@ $(BUILD)/bin/bulkheadctl: $(BUILD)/obj/admin/ctl/main.o $(call archive,admin/ctl
 $(BUILD)/bin/mkpasswd: $(BUILD)/bin/bulkheadctl
 	ln -sf bulkheadctl $@
 
+# The probe build: the same objects, with what tries forbidden things from inside (tests/probe/README.md).
+PROBE	= $(BUILD)/probe/bin/bulkhead $(PROGRAMS:%=$(BUILD)/probe/libexec/bulkhead/bulkhead-%)
+probe_object = $(1:%=$(BUILD)/obj/tests/probe/%.o)
+wrapped	= $(1:%=-Wl,--wrap=%)
+PROBE_LAYERS = seccomp_load unshare mount chroot setresuid setresgid setrlimit prctl fcntl syscall
+PROBE_CHILD = $(PROBE_LAYERS) child_ready sigaction segment_map_own segment_map_peer
+MAD_worker = mad
+
+define PROBE_RULE
+$(BUILD)/probe/libexec/bulkhead/bulkhead-$(1): $(BUILD)/obj/$(DIR_$(1))/main.o $(call probe_object,probe attempts layers $(MAD_$(1))) $(call archive,$(DIR_$(1))) $(ARCHIVES)
+	@mkdir -p $$(@D)
+	$(CC) $(CFLAGS) $(LDHARD) $(LDFLAGS) $(call wrapped,$(PROBE_CHILD)) -o $$@ $$^ $(LIBS)
+endef
+$(foreach p,$(PROGRAMS),$(eval $(call PROBE_RULE,$(p))))
+
+$(BUILD)/probe/bin/bulkhead: $(BUILD)/obj/supervisor/main.o $(call probe_object,supervisor layers) $(call archive,supervisor) $(ARCHIVES)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDHARD) $(LDFLAGS) $(call wrapped,$(PROBE_LAYERS) execveat) -o $@ $^ $(LIBS)
+
 # Unit tests: tests/unit/FOLDER/NAME.c, linked with everything that has no main().
 UNIT	= $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*/*.c))
-UNIT_ARCHIVES = $(foreach d,worker supervisor supervisor/config supervisor/log supervisor/auth supervisor/signer admin/system admin/monitor,$(call archive,$(d))) $(ARCHIVES)
+UNIT_ARCHIVES = $(foreach d,worker supervisor supervisor/config supervisor/log supervisor/auth supervisor/signer admin/system admin/monitor admin/ctl,$(call archive,$(d))) $(ARCHIVES)
 CHECK_LIBS = $(shell pkg-config --libs check 2>/dev/null)
 
 $(BUILD)/unit/shm/%: $(BUILD)/obj/tests/unit/shm/%.o $(call archive,shm) $(call archive,common)
@@ -144,16 +164,17 @@ run:
 	$(BUILD)/bin/bulkhead
 
 unit: $(UNIT)
+probe: $(PROBE)
 fuzzers: $(FUZZERS)
 benches: $(BENCHES)
 
 # One test: make check T=ring
 check:
-	$(MAKE) -j$(JOBS) all unit $$(command -v clang >/dev/null && echo fuzzers)
+	$(MAKE) -j$(JOBS) all unit probe $$(command -v clang >/dev/null && echo fuzzers)
 	python3 tests/run.py $(BUILD) $(if $(T),--only $(T) unit integration interop fault)
 
 check-long:
-	$(MAKE) -j$(JOBS) all unit benches $$(command -v clang >/dev/null && echo fuzzers)
+	$(MAKE) -j$(JOBS) all unit probe benches $$(command -v clang >/dev/null && echo fuzzers)
 	python3 tests/run.py $(BUILD) --long --seconds 300
 
 asan:
@@ -205,6 +226,6 @@ run check check-long bench fuzz asan: | deps
 $(foreach d,$(FOLDERS),$(call objects,$(d))): | deps
 endif
 
-.PHONY: all deps run unit fuzzers benches check check-long asan fuzz bench lint format install uninstall clean
+.PHONY: all deps run unit probe fuzzers benches check check-long asan fuzz bench lint format install uninstall clean
 .SECONDARY:
 -include $(shell find $(BUILD)/obj $(BUILD)/fuzz-obj -name '*.d' 2>/dev/null)

@@ -42,10 +42,9 @@ start_receive(struct child *child, const struct msg_start *start, const int *fds
 	levels_apply(&child->settings);
 	child->slot = (unsigned)start->slot;
 	child->incarnation = start->incarnation;
-	child->uid = (uint32_t)start->uid;
-	child->gid = (uint32_t)start->gid;
-	child->sandbox = (enum sandbox_mode)start->sandbox;
-	child->tells = start->tells != 0;
+	child->sandbox = (struct sandbox_start){ .mode = (enum sandbox_mode)start->sandbox,
+	    .uid = (uint32_t)start->uid, .gid = (uint32_t)start->gid, .own = start->own != 0,
+	    .tells = start->tells != 0 };
 	child->version = start->version;
 	return 0;
 }
@@ -233,12 +232,12 @@ child_init(struct child *child, enum role role, channel_receive *receive, void *
 }
 
 void
-child_ready(struct child *child, const struct sandbox_profile *profile)
+child_ready(struct child *child)
 {
 	struct msg	m = { .type = MSG_ready };
 	int		rc;
 
-	m.u.ready.layers = sandbox_enter(profile, child->sandbox, child->uid, child->gid, child->tells);
+	m.u.ready.layers = sandbox_enter(child->role, &child->sandbox);
 	rc = channel_send(&child->supervisor, &m, NULL);
 	if (rc == -EPIPE)
 		_exit(EXIT_SUCCESS);

@@ -22,9 +22,7 @@ struct child {
 	struct settings	 settings;
 	int		 accounts;	/* the accounts document (common/records.h); never -1 after child_init() */
 	int		 tls;		/* the TLS document, likewise; empty without TLS */
-	uint32_t	 uid, gid;	/* to become, if started as root */
-	enum sandbox_mode sandbox;
-	bool		 tells;		/* logs what the sandbox lacks, for all children */
+	struct sandbox_start sandbox;	/* a program with threads sets how to start them */
 	channel_receive	*receive;	/* the program's own messages */
 	bool		 stopping;	/* `shutdown` came, or the supervisor is gone */
 	/*
@@ -52,8 +50,8 @@ struct child {
  */
 void child_init(struct child *child, enum role role, channel_receive *receive, void *program);
 
-/* Sandbox, then `ready`. */
-void child_ready(struct child *child, const struct sandbox_profile *profile);
+/* Sandbox, by the profile of its role, then `ready`. */
+void child_ready(struct child *child);
 
 /* Run the loop until `shutdown` or the supervisor's end. */
 void child_run(struct child *child);

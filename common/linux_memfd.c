@@ -1,4 +1,5 @@
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -40,22 +41,52 @@ write_all(int fd, struct bytes b)
 	return 0;
 }
 
+/* What was written is final. fd, or -errno, which rc may be already: then it is closed. */
+static int
+memfd_seal(int fd, int rc)
+{
+	if (rc == 0 && fcntl(fd, F_ADD_SEALS, ALL_SEALS) == -1)
+		rc = -errno;
+	if (rc == 0)
+		return fd;
+	close(fd);
+	return rc;
+}
+
 int
 memfd_sealed(const char *name, struct bytes content)
 {
-	int	fd, rc;
+	int	fd = memfd_new(name);
 
-	fd = memfd_new(name);
-	if (fd < 0)
-		return fd;
-	rc = write_all(fd, content);
-	if (rc == 0 && fcntl(fd, F_ADD_SEALS, ALL_SEALS) == -1)
-		rc = -errno;
-	if (rc != 0) {
-		close(fd);
-		return rc;
+	return fd < 0 ? fd : memfd_seal(fd, write_all(fd, content));
+}
+
+/* From where `from` stands to its end, by the kernel. */
+static int
+copy_all(int fd, int from, size_t most)
+{
+	size_t	total = 0;
+	ssize_t	n;
+
+	while (total <= most) {
+		n = sendfile(fd, from, NULL, most + 1 - total);
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1)
+			return -errno;
+		if (n == 0)
+			return total == 0 ? -ENODATA : 0;
+		total += (size_t)n;
 	}
-	return fd;
+	return -EFBIG;
+}
+
+int
+memfd_copy_sealed(const char *name, int from, size_t most)
+{
+	int	fd = memfd_new(name);
+
+	return fd < 0 ? fd : memfd_seal(fd, copy_all(fd, from, most));
 }
 
 int

@@ -8,8 +8,11 @@
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "common/linux_capabilities.h"
 #include "common/linux_seccomp.h"
 #include "common/log.h"
 #include "common/process.h"
@@ -22,48 +25,70 @@
 #endif
 
 /* The host is the same for all children: one of them tells, the others only for debugging. */
-static bool	tells_missing;
-static uint32_t	in_force;	/* bits of enum sandbox_layer */
+static struct {
+	enum sandbox_mode	mode;
+	bool			tells;
+	uint32_t		in_force;	/* bits of the layers */
+	uint32_t		broken;		/* of layers of which a part is missing */
+	char			missing[1024];	/* for people, behind each other */
+} host;
 
-/* One sentence for a layer that the host does not allow; the end if it is required. */
+/* One sentence for what the host does not allow. error 0: there is none. */
 static void
-layer_missing(enum sandbox_mode mode, const char *layer, int error, const char *means)
+layer_missing(enum sandbox_layer layer, const char *what, int error, const char *means)
 {
-	const char	*name = strerrorname_np(error);
+	const char	*name = error == 0 ? NULL : strerrorname_np(error);
+	char		 said[128];
 
-	if (mode == SANDBOX_REQUIRED)
-		fatal("sandbox: no %s (%s), and the sandbox is required: %s", layer,
-		    name == NULL ? "?" : name, means);
-	if (tells_missing)
-		log_warn("sandbox: no %s (%s): %s", layer, name == NULL ? "?" : name, means);
+	if (name == NULL)
+		snprintf(said, sizeof(said), "%s", what);
 	else
-		log_debug("sandbox: no %s (%s): %s", layer, name == NULL ? "?" : name, means);
+		snprintf(said, sizeof(said), "%s (%s)", what, name);
+	if ((SANDBOX_NEEDED & LAYER_BIT(layer)) != 0) {
+		if (host.missing[0] != '\0')
+			strlcat(host.missing, ", ", sizeof(host.missing));
+		strlcat(host.missing, said, sizeof(host.missing));
+	}
+	host.broken |= LAYER_BIT(layer);
+	if (host.tells)
+		log_warn("sandbox: no %s: %s", said, means);
+	else
+		log_debug("sandbox: no %s: %s", said, means);
+}
+
+/* rc of what a layer, or a part of it, was entered with. */
+static void
+layer_entered(enum sandbox_layer layer, const char *what, int rc, const char *means)
+{
+	host.in_force |= LAYER_BIT(layer);
+	if (rc != 0)
+		layer_missing(layer, what, -rc, means);
 }
 
 /* -- rlimits */
 
 static void
-limit_set(int which, rlim_t value, const char *name, enum sandbox_mode mode)
+limit_set(int which, rlim_t value, const char *name)
 {
 	struct rlimit	l;
 
 	if (getrlimit(which, &l) == 0 && l.rlim_max != RLIM_INFINITY && l.rlim_max < value)
 		value = l.rlim_max;
 	l = (struct rlimit){ value, value };
-	if (setrlimit(which, &l) == -1)
-		layer_missing(mode, name, errno, "a broken process may take more of it");
+	layer_entered(LAYER_LIMITS, name, setrlimit(which, &l) == -1 ? -errno : 0,
+	    "a broken process may take more of it");
 }
 
 static void
-limits_enter(const struct sandbox_profile *profile, enum sandbox_mode mode)
+limits_enter(const struct sandbox_profile *profile)
 {
-	limit_set(RLIMIT_CORE, 0, "limit of core files", mode);
-	limit_set(RLIMIT_MEMLOCK, 0, "limit of locked memory", mode);
-	limit_set(RLIMIT_MSGQUEUE, 0, "limit of message queues", mode);
-	if (!profile->files)
-		limit_set(RLIMIT_FSIZE, profile->file_size, "limit of file sizes", mode);
+	limit_set(RLIMIT_CORE, 0, "limit of core files");
+	limit_set(RLIMIT_MEMLOCK, 0, "limit of locked memory");
+	limit_set(RLIMIT_MSGQUEUE, 0, "limit of message queues");
+	if ((profile->rights & SANDBOX_FILES) == 0)
+		limit_set(RLIMIT_FSIZE, profile->file_size, "limit of file sizes");
 	if (profile->descriptors != 0)
-		limit_set(RLIMIT_NOFILE, profile->descriptors, "limit of descriptors", mode);
+		limit_set(RLIMIT_NOFILE, profile->descriptors, "limit of descriptors");
 }
 
 /* -- namespaces */
@@ -95,72 +120,140 @@ root_empty(void)
 	return 0;
 }
 
-static void
-namespaces_enter(enum sandbox_mode mode)
+/*
+ * The fallback: a folder that is removed once we are in it, so that nothing is in it and nobody
+ * can make anything there. No descriptor of another folder may be open, which chroot(2) does
+ * not close: a child has none.
+ */
+static int
+root_removed(void)
 {
-	static const struct { int flag; const char *layer, *means; } spaces[] = {
-		{ CLONE_NEWNET, "network namespace",
+	static const char *const	places[] = { "/tmp", "/run", "/dev/shm", "/var/tmp" };
+	char				path[64];
+	size_t				i;
+
+	for (i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		snprintf(path, sizeof(path), "%s/bulkhead-XXXXXX", places[i]);
+		if (mkdtemp(path) != NULL)
+			break;
+	}
+	if (i == sizeof(places) / sizeof(places[0]))
+		return -errno;
+	if (chdir(path) == -1 || rmdir(path) == -1 || chroot(".") == -1 || chdir("/") == -1) {
+		i = (size_t)errno;
+		(void)rmdir(path);
+		return -(int)i;
+	}
+	return 0;
+}
+
+static int
+root_enter(void)
+{
+	int	rc = unshare(CLONE_NEWNS) == -1 ? -errno : root_empty();
+
+	return rc != 0 && root_removed() == 0 ? 0 : rc;
+}
+
+static void
+namespaces_enter(void)
+{
+	static const struct { enum sandbox_layer layer; int flag; const char *what, *means; } spaces[] = {
+		{ LAYER_NETWORK, CLONE_NEWNET, "network namespace",
 		    "a broken process could open abstract sockets and see interfaces" },
-		{ CLONE_NEWIPC, "IPC namespace", "a broken process could reach System V objects" },
-		{ CLONE_NEWUTS, "UTS namespace", "a broken process sees the host's name" },
-		{ CLONE_NEWCGROUP, "cgroup namespace", "a broken process sees the names of cgroups" },
+		{ LAYER_IPC, CLONE_NEWIPC, "IPC namespace",
+		    "a broken process could reach System V objects" },
+		{ LAYER_UTS, CLONE_NEWUTS, "UTS namespace", "a broken process sees the host's name" },
+		{ LAYER_CGROUP, CLONE_NEWCGROUP, "cgroup namespace",
+		    "a broken process sees the names of cgroups" },
 	};
 	size_t	i;
 	int	rc;
 
-	/* Without privileges a user namespace may give them, and nothing else. */
-	if (geteuid() != 0 && unshare(CLONE_NEWUSER) == -1)
-		log_debug("sandbox: no user namespace: %s", strerror(errno));
-	for (i = 0; i < sizeof(spaces) / sizeof(spaces[0]); i++)
-		if (unshare(spaces[i].flag) == -1)
-			layer_missing(mode, spaces[i].layer, errno, spaces[i].means);
-	rc = unshare(CLONE_NEWNS) == -1 ? -errno : root_empty();
-	if (rc != 0)
-		layer_missing(mode, "empty root", -rc, root_means);
+	for (i = 0; i < sizeof(spaces) / sizeof(spaces[0]); i++) {
+		rc = unshare(spaces[i].flag) == -1 ? -errno : 0;
+		/* without privileges a user namespace may give them, and nothing else */
+		if (rc == -EPERM && i == 0 && geteuid() != 0 && unshare(CLONE_NEWUSER) == 0)
+			rc = unshare(spaces[i].flag) == -1 ? -errno : 0;
+		layer_entered(spaces[i].layer, spaces[i].what, rc, spaces[i].means);
+	}
+	layer_entered(LAYER_ROOT, "empty root", root_enter(), root_means);
+}
+
+/* It was made with us. */
+static void
+pid_enter(void)
+{
+	const char	*means = "a broken process could name other processes in system calls";
+
+	if (!process_is_first()) {
+		layer_missing(LAYER_PID, "PID namespace", 0, means);
+		return;
+	}
+	process_end_by_signals();
+	layer_entered(LAYER_PID, "PID namespace", 0, means);
 }
 
 /* -- identity */
 
-/* All capabilities, in whichever user namespace. */
-static int
-capabilities_drop(void)
-{
-	struct __user_cap_header_struct	h = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct	none[_LINUX_CAPABILITY_U32S_3] = { { 0, 0, 0 } };
-
-	return syscall(SYS_capset, &h, none) == -1 ? -errno : 0;
-}
-
 static void
-identity_enter(enum sandbox_mode mode, bool root, uint32_t uid, uint32_t gid)
+identity_enter(const struct sandbox_start *start, bool root)
 {
 	static const char	shared[] =
 	    "it shares its uid with other processes, and a broken one could signal them";
-	int			rc;
+	static const char	within[] = "it keeps root's files within reach";
+	static const char	what[] = "uid of its own";
+	int			rc = 0;
 
 	if (!root)
-		layer_missing(mode, "uid of its own", EPERM, shared);
-	else if (uid == 0 || gid == 0)
-		layer_missing(mode, "uid of its own", EINVAL, "it keeps root's files within reach");
-	else if (setgroups(0, NULL) == -1 || setresgid(gid, gid, gid) == -1 ||
-	    setresuid(uid, uid, uid) == -1)
-		layer_missing(mode, "uid of its own", errno, "it keeps root's files within reach");
-	rc = capabilities_drop();
+		rc = -EPERM;
+	else if (start->uid == 0 || start->gid == 0)
+		rc = -EINVAL;
+	else if (setgroups(0, NULL) == -1 || setresgid(start->gid, start->gid, start->gid) == -1 ||
+	    setresuid(start->uid, start->uid, start->uid) == -1)
+		rc = -errno;
 	if (rc != 0)
-		layer_missing(mode, "drop of capabilities", -rc, "a broken process keeps them");
+		layer_missing(LAYER_IDENTITY, what, -rc, root ? within : shared);
+	else if (!start->own)
+		layer_missing(LAYER_IDENTITY, what, 0, shared);
+	else
+		layer_entered(LAYER_IDENTITY, what, 0, within);
+}
+
+/*
+ * Also none that an exec could bring back. Who may not change that set has nothing to fear of
+ * it, since nobody gains by an exec who has no_new_privs.
+ */
+static void
+capabilities_enter(int bounded)
+{
+	int	rc = capabilities_keep(0);
+
+	if (rc == 0 && bounded != -EPERM)
+		rc = bounded;
+	layer_entered(LAYER_CAPABILITIES, "drop of capabilities", rc, "a broken process keeps them");
 }
 
 /* Also where the sandbox is off. */
 static void
-privileges_enter(enum sandbox_mode mode)
+privileges_enter(void)
 {
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
-		layer_missing(mode, "no_new_privs", errno, "a broken process could gain rights by exec");
-	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1)
-		layer_missing(mode, "protection from ptrace", errno,
-		    "processes of the same uid can read its memory");
-	/* The uid changed, so again. If the parent is gone by now the channel tells. */
-	process_end_with_parent();
+	layer_entered(LAYER_NO_NEW_PRIVILEGES, "no_new_privs",
+	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1 ? -errno : 0,
+	    "a broken process could gain rights by exec");
+	layer_entered(LAYER_NOT_DUMPABLE, "protection from ptrace",
+	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1 ? -errno : 0,
+	    "processes of the same uid can read its memory");
+}
+
+/* The filter forbids PROT_EXEC altogether, so old kernels lose nothing without this. */
+static void
+mdwe_enter(void)
+{
+	if (prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0) == 0)
+		host.in_force |= LAYER_BIT(LAYER_MDWE);
+	else
+		log_debug("sandbox: no MDWE: %s", strerror(errno));
 }
 
 /* -- Landlock */
@@ -205,10 +298,10 @@ landlock_enter(void)
 
 /* They inherit all that was given up so far, and the filter is put on them too. */
 static void
-threads_start(const struct sandbox_profile *profile)
+threads_start(const struct sandbox_start *start)
 {
-	if (profile->threads != NULL)
-		profile->threads(profile->threads_arg);
+	if (start->threads != NULL)
+		start->threads(start->threads_arg);
 }
 
 #ifdef SANITIZED
@@ -223,39 +316,86 @@ __lsan_is_turned_off(void)
 }
 #endif
 
-uint32_t
-sandbox_enter(const struct sandbox_profile *profile, enum sandbox_mode mode, uint32_t uid,
-    uint32_t gid, bool tells)
+/* Nothing comes in from outside before this has passed. */
+static uint32_t
+sandbox_entered(void)
 {
-	const bool	root = geteuid() == 0;
-	int		rc;
+	host.in_force &= ~host.broken;
+	if (host.mode == SANDBOX_REQUIRED && host.missing[0] != '\0')
+		fatal("sandbox: it is required, and there is no %s", host.missing);
+	return host.in_force;
+}
 
-	tells_missing = tells;
-	if (mode == SANDBOX_OFF) {
-		privileges_enter(mode);
-		threads_start(profile);
-		if (tells)
-			log_warn("sandbox: off: a broken process can do what its user can");
-		return in_force;
-	}
+static uint32_t
+sandbox_off(const struct sandbox_start *start)
+{
+	privileges_enter();
+	process_end_with_parent();
+	threads_start(start);
+	if (start->tells)
+		log_warn("sandbox: off: a broken process can do what its user can");
+	return sandbox_entered();
+}
+
+uint32_t
+sandbox_enter(enum role role, const struct sandbox_start *start)
+{
+	const struct sandbox_profile	*profile = sandbox_profile(role);
+	const bool			 root = geteuid() == 0;
+	int				 bounded;
+
+	host.mode = start->mode;
+	host.tells = start->tells;
+	if (start->mode == SANDBOX_OFF)
+		return sandbox_off(start);
 #ifdef SANITIZED
 	entered = 1;
 #endif
-	limits_enter(profile, mode);
-	namespaces_enter(mode);
-	identity_enter(mode, root, uid, gid);
-	privileges_enter(mode);
-	/* The filter forbids PROT_EXEC altogether, so old kernels lose nothing without this. */
-	if (prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0) == -1)
-		log_debug("sandbox: no MDWE: %s", strerror(errno));
-	rc = landlock_enter();
-	if (rc != 0)
-		layer_missing(mode, "Landlock", -rc,
-		    "if the system call filter fails, files and signals are within reach");
-	threads_start(profile);
-	limit_set(RLIMIT_NPROC, 0, "limit of processes", mode);	/* would forbid the change of uid, and threads */
-	rc = seccomp_enter(profile);
-	if (rc != 0)
-		layer_missing(mode, "system call filter", -rc, "a broken process can make any system call");
-	return in_force;
+	limits_enter(profile);
+	pid_enter();
+	namespaces_enter();
+	bounded = capabilities_bound(0);
+	identity_enter(start, root);
+	capabilities_enter(bounded);
+	privileges_enter();
+	process_end_with_parent();	/* the uid changed; if the parent is gone by now the channel tells */
+	mdwe_enter();
+	layer_entered(LAYER_LANDLOCK, "Landlock", landlock_enter(),
+	    "if the system call filter fails, files and signals are within reach");
+	threads_start(start);
+	limit_set(RLIMIT_NPROC, 0, "limit of processes");	/* would forbid the change of uid, and threads */
+	layer_entered(LAYER_FILTER, "system call filter", seccomp_enter(profile),
+	    "a broken process can make any system call");
+	return sandbox_entered();
+}
+
+/* -- the supervisor */
+
+/*
+ * Children's uids and namespaces, their ends, ports below 1024, and files, logs and sockets that
+ * a reload names, whoever owns them.
+ */
+#define CAPABILITY(name)	(UINT64_C(1) << CAP_##name)
+#define PARENT_KEEPS	(CAPABILITY(SETUID) | CAPABILITY(SETGID) | CAPABILITY(SETPCAP) | CAPABILITY(KILL) | \
+	CAPABILITY(SYS_ADMIN) | CAPABILITY(SYS_CHROOT) | CAPABILITY(NET_BIND_SERVICE) | \
+	CAPABILITY(DAC_OVERRIDE) | CAPABILITY(CHOWN))
+
+uint32_t
+sandbox_enter_supervisor(enum sandbox_mode mode)
+{
+	int	bounded, rc;
+
+	host.mode = SANDBOX_BEST_EFFORT;	/* who needs more of a child refuses to start before */
+	host.tells = true;
+	privileges_enter();
+	if (mode != SANDBOX_OFF) {
+		bounded = capabilities_bound(PARENT_KEEPS);
+		rc = capabilities_keep(PARENT_KEEPS);
+		layer_entered(LAYER_CAPABILITIES, "drop of the supervisor's capabilities",
+		    rc == 0 && bounded != -EPERM ? bounded : rc, "a broken supervisor keeps them");
+		mdwe_enter();
+		layer_entered(LAYER_FILTER, "system call filter of the supervisor", seccomp_enter_supervisor(),
+		    "a broken supervisor can make any system call");
+	}
+	return sandbox_entered();
 }

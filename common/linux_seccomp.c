@@ -24,6 +24,7 @@
 #include <unistd.h>
 #include "common/linux_seccomp.h"
 #include "common/log.h"
+#include "common/process.h"
 
 static const int allowed[] = {
 	SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(readv), SCMP_SYS(writev), SCMP_SYS(pread64), SCMP_SYS(close),
@@ -64,10 +65,6 @@ static const struct { int level, option; } options[] = {
 	{ IPPROTO_TCP, TCP_NODELAY }, { IPPROTO_TCP, TCP_CORK }, { IPPROTO_TCP, TCP_QUICKACK },
 	{ SOL_SOCKET, SO_KEEPALIVE }, { SOL_SOCKET, SO_LINGER }, { SOL_SOCKET, SO_SNDBUF },
 };
-
-/* The kernel looks at the low half of an int argument only, and so must we. */
-#define INT_IS(arg, value) \
-	SCMP_CMP(arg, SCMP_CMP_MASKED_EQ, UINT32_MAX, (uint32_t)(value))
 
 /* -- the name of what was trapped */
 
@@ -111,12 +108,10 @@ number_write(char *out, unsigned n)
 	return len;
 }
 
-/* Says which call it was, dies. Nothing here but async-signal-safe calls that are allowed. */
-static void
-trapped(int signal, siginfo_t *info, void *context)
+void
+seccomp_tell(unsigned call, struct bytes after)
 {
-	static const char	 before[] = "sandbox: system call ", after[] = " is not allowed: ended";
-	const unsigned		 call = (unsigned)info->si_syscall;
+	static const char	 before[] = "sandbox: system call ";
 	const char		*name = call < CALLS ? names + name_at[call] : "";
 	const size_t		 name_len = strlen(name);
 	char			 text[160];
@@ -130,28 +125,37 @@ trapped(int signal, siginfo_t *info, void *context)
 		text[len + 2 + name_len] = ')';
 		len += name_len + 3;
 	}
-	memcpy(text + len, after, sizeof(after) - 1);
-	len += sizeof(after) - 1;
+	if (after.len <= sizeof(text) - len) {
+		memcpy(text + len, after.data, after.len);
+		len += after.len;
+	}
 	log_from_signal(LOG_ERROR, (struct bytes){ text, len });
-	raise(SIGSYS);		/* by default now, SA_RESETHAND */
-	for (;;)
-		_exit(EXIT_FAILURE);
 }
 
-static int
-handler_install(void)
+/* Says which call it was, dies. Nothing here but async-signal-safe calls that are allowed. */
+static void
+trapped(int signal, siginfo_t *info, void *context)
 {
-	struct sigaction	sa = { .sa_sigaction = trapped,
-				    .sa_flags = SA_SIGINFO | SA_RESETHAND | SA_NODEFER };
+	seccomp_tell((unsigned)info->si_syscall, BYTES(" is not allowed: ended"));
+	raise(SIGSYS);		/* by default now, SA_RESETHAND; the first of a pid namespace ignores it */
+	for (;;)
+		_exit(PROCESS_SIGNALLED + SIGSYS);
+}
 
+int
+seccomp_handle(void (*trap)(int, siginfo_t *, void *), int flags)
+{
+	struct sigaction	sa = { .sa_sigaction = trap, .sa_flags = SA_SIGINFO | SA_NODEFER | flags };
+
+	names_prepare();
 	sigemptyset(&sa.sa_mask);
 	return sigaction(SIGSYS, &sa, NULL) == -1 ? -errno : 0;
 }
 
 /* -- the filter */
 
-static int
-list_add(scmp_filter_ctx c, const int *calls, size_t count)
+int
+seccomp_allow(scmp_filter_ctx c, const int *calls, size_t count)
 {
 	size_t	i;
 	int	rc = 0;
@@ -205,7 +209,7 @@ sockets_add(scmp_filter_ctx c)
 	size_t	i;
 	int	rc;
 
-	rc = list_add(c, allowed_sockets, sizeof(allowed_sockets) / sizeof(allowed_sockets[0]));
+	rc = seccomp_allow(c, allowed_sockets, sizeof(allowed_sockets) / sizeof(allowed_sockets[0]));
 	for (i = 0; i < sizeof(options) / sizeof(options[0]) && rc == 0; i++)
 		rc = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(setsockopt), 2,
 		    INT_IS(1, options[i].level), INT_IS(2, options[i].option));
@@ -229,8 +233,8 @@ refused_add(scmp_filter_ctx c)
 	return rc;
 }
 
-static int
-filter_fill(scmp_filter_ctx c, const struct sandbox_profile *profile)
+int
+seccomp_attributes(scmp_filter_ctx c)
 {
 	int	rc;
 
@@ -241,16 +245,24 @@ filter_fill(scmp_filter_ctx c, const struct sandbox_profile *profile)
 		rc = seccomp_attr_set(c, SCMP_FLTATR_CTL_OPTIMIZE, 2);	/* binary search */
 	if (rc == 0)
 		rc = seccomp_attr_set(c, SCMP_FLTATR_API_SYSRAWRC, 1);	/* the kernel's own errno */
+	return rc;
+}
+
+static int
+filter_fill(scmp_filter_ctx c, const struct sandbox_profile *profile)
+{
+	int	rc = seccomp_attributes(c);
+
 	if (rc == 0)
-		rc = list_add(c, allowed, sizeof(allowed) / sizeof(allowed[0]));
+		rc = seccomp_allow(c, allowed, sizeof(allowed) / sizeof(allowed[0]));
 	if (rc == 0)
 		rc = memory_add(c);
 	if (rc == 0)
 		rc = arguments_add(c);
-	if (rc == 0 && profile->sockets)
+	if (rc == 0 && (profile->rights & SANDBOX_SOCKETS) != 0)
 		rc = sockets_add(c);
-	if (rc == 0 && profile->memfds)
-		rc = list_add(c, allowed_memfds, sizeof(allowed_memfds) / sizeof(allowed_memfds[0]));
+	if (rc == 0 && (profile->rights & SANDBOX_MEMFDS) != 0)
+		rc = seccomp_allow(c, allowed_memfds, sizeof(allowed_memfds) / sizeof(allowed_memfds[0]));
 	if (rc == 0)
 		rc = refused_add(c);
 	return rc;
@@ -262,13 +274,12 @@ seccomp_enter(const struct sandbox_profile *profile)
 	scmp_filter_ctx	c;
 	int		rc;
 
-	names_prepare();
 	c = seccomp_init(SCMP_ACT_TRAP);
 	if (c == NULL)
 		return -ENOMEM;
 	rc = filter_fill(c, profile);
 	if (rc == 0)
-		rc = handler_install();
+		rc = seccomp_handle(trapped, SA_RESETHAND);
 	if (rc == 0)
 		rc = seccomp_load(c);
 	seccomp_release(c);

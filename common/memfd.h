@@ -7,6 +7,12 @@
 int memfd_sealed(const char *name, struct bytes content);
 
 /*
+ * The same with what is in a regular file, from where it stands: the bytes do not come
+ * into our memory. -EFBIG more than `most` bytes; -ENODATA: none.
+ */
+int memfd_copy_sealed(const char *name, int from, size_t most);
+
+/*
  * Map one that somebody else made, for munmap() by the caller. fd is kept.
  * 0; -EPERM a seal is missing; -EBADMSG empty or over `most` bytes; -errno.
  */

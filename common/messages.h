@@ -16,6 +16,7 @@ enum role {
 	ROLE_ANY = ROLES	/* in messages.def only: whichever child */
 };
 #define ROLE_FABRIC		((enum role)(ROLES + 1))	/* likewise: a participant of the fabric */
+#define ROLE_CTL		((enum role)(ROLES + 2))	/* bulkheadctl at the control socket: no process of the server */
 #define ROLE_BIT(role)	(1ull << (role))
 
 /* "worker" for ROLE_WORKER; "?" outside of the range. */
@@ -86,7 +87,10 @@ enum connection_type {
 enum user_kind { USER_PASSWORD, USER_TOKEN, USER_NKEY, USER_WITHOUT };	/* without: peers and certificates only */
 enum response_type { RESPONSE_SINGLETON, RESPONSE_STREAM, RESPONSE_CHUNKED };
 enum permission_kind { PUBLISH_ALLOW, PUBLISH_DENY, SUBSCRIBE_ALLOW, SUBSCRIBE_DENY };
-enum certificate_name_kind { CERTIFICATE_EMAIL, CERTIFICATE_DNS, CERTIFICATE_URI, CERTIFICATE_SUBJECT };
+/* A subject is compared as a distinguished name; text is one that the real server only compares letter by letter. */
+enum certificate_name_kind {
+	CERTIFICATE_EMAIL, CERTIFICATE_DNS, CERTIFICATE_URI, CERTIFICATE_SUBJECT, CERTIFICATE_TEXT
+};
 enum client_event_kind { EVENT_CONNECTED, EVENT_DISCONNECTED, EVENT_REFUSED, EVENT_NEVER_IN };
 
 /* Numbers inside a message: read with msg_number(). */

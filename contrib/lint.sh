@@ -16,7 +16,8 @@ may() {
 	supervisor/auth) echo supervisor/auth nats shm common ;;
 	supervisor/log) echo supervisor/log common ;;
 	supervisor) echo supervisor nats shm common ;;
-	worker) echo worker broker nats shm common ;;
+	worker) echo worker tls broker nats shm common ;;
+	admin/system) echo "$1" tls broker nats shm common ;;
 	admin/*) echo "$1" broker nats shm common ;;
 	*) echo any ;;
 	esac
@@ -35,6 +36,12 @@ done
 flags="-I. -D_GNU_SOURCE -std=gnu11 -Wall -Wextra -Wno-unused-parameter -Wno-unused-function $(pkg-config --cflags libbsd-overlay msgpack)"
 for header in $(git ls-files '*.h'); do
 	cc $flags -fsyntax-only -include "$header" -x c /dev/null || complain "$header: does not compile alone"
+done
+
+# What is for another system is compiled against declarations of its calls, at least.
+for file in common/openbsd_*.c; do
+	cc $flags -Wmissing-prototypes -Werror -include tests/stubs/openbsd/openbsd.h -fsyntax-only "$file" ||
+	    complain "$file: does not compile with tests/stubs/openbsd"
 done
 
 for name in $(sed -n '/, OWN[, ]/d; s/^SETTING([a-z]*, *\([a-z_]*\),.*/\1/p' common/settings.def); do

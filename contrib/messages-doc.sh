@@ -35,7 +35,7 @@ page() {
 		print "`str` text without NUL and `bin` bytes of a length in the range, `u64s` so many numbers. State: whether"
 		print "the receiver takes it before (START) or after (READY) the child has said `ready`, or always; RECORD: it is"
 		print "never sent alone, but one of the records of a document. ANY: each role but the one at the other end."
-		print "FABRIC: workers and system."
+		print "FABRIC: workers and system. CTL: bulkheadctl, at the control socket; what it does wrong costs it its connection."
 	}
 	/^\/\* -- / {
 		line = $0

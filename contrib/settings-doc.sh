@@ -216,7 +216,7 @@ function differs(i) {
 		bounds[i] = "From -1, any free one, to 65535; 0 is " (name[i] == "port" ? "the default." : "none.")
 	if (name[i] == "max_payload")
 		bounds[i] = bounds[i] " -1 is the most."
-	if (name[i] == "sandbox")
+	if (name[i] == "sandbox" || name[i] == "process_users")
 		bounds[i] = ""
 	if (name[i] == "write_timeout" || name[i] == "log_format")
 		bounds[i] = ""
@@ -304,6 +304,76 @@ names the user that a client is who says nothing of itself.
 Where only the system account has users, and there is no block
 .Cm authorization ,
 clients that say nothing of themselves are in the global account, with all permissions.
+.Sh TLS
+.Cm tls
+says how clients are met: with which certificate, and what they are asked for.
+Paths are as the server finds them, from the folder it was started in.
+Its keys are
+.Bl -tag -width Ds
+.It Cm cert_file , key_file
+the certificate, with those between it and its authority behind it, and its private key; both PEM, perhaps in one file.
+RSA, ECDSA (P-256, P-384, P-521) and Ed25519.
+.It Cm key_password_file
+a file whose first line opens an encrypted key.
+.It Cm certs , certificates
+instead of these a list of blocks of them: the client's server name chooses, the first is for all others.
+.It Cm ca_file
+the authorities whose certificates are let in.
+.It Cm verify
+true: clients must show such a certificate.
+It needs
+.Cm ca_file ;
+the authorities that the host knows are not taken.
+.It Cm verify_and_map
+the same, and it names the user: one whose name is an e-mail address, a DNS name or a URI of the certificate, or its subject as RFC 2253 has it.
+It holds for users in lists; a single user or a token is asked for all the same.
+.It Cm crl_file
+certificates of these authorities that are revoked; with it, each authority needs its list.
+.It Cm pinned_certs
+a list of SHA-256 of the SubjectPublicKeyInfo of client certificates, in hexadecimal: no others are let in.
+.It Cm min_version
+\(dq1.2\(dq, the default, or \(dq1.3\(dq, in quotes.
+.It Cm cipher_suites
+a list of names as TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256.
+Their order does not count.
+Where none of TLS 1.3 is named, all of TLS 1.3 are meant; where only such are named, TLS 1.2 is off.
+.It Cm allow_insecure_cipher_suites
+true: TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256 and its sister for ECDSA may be named.
+Suites without ECDHE, with RC4 or 3DES are always refused.
+.It Cm curve_preferences
+a list of X25519, CurveP256, CurveP384, CurveP521, X25519MLKEM768, SecP256r1MLKEM768, SecP384r1MLKEM1024;
+those that this OpenSSL does not have (before 3.5 the last three) are ignored with a warning.
+.It Cm timeout
+seconds, or a duration, for the handshake; the default is 2.
+Where
+.Cm auth_timeout
+is not said, it is one second more.
+.It Cm handshake_first , first , immediate
+true: the client begins the handshake at once, and INFO comes behind it.
+auto, or a duration: unless it is silent for 50ms, or so long; then INFO is sent.
+.It Cm connection_rate_limit
+new connections a second; what is above is closed.
+0, or below: any number.
+.It Cm insecure , cert_match_by , cert_match , cert_match_skip_invalid , ca_certs_match
+have no effect on clients here.
+.Cm cert_store ,
+.Cm ocsp_peer
+and
+.Cm verify_cert_and_check_known_urls
+are refused.
+.El
+.Pp
+The flags
+.Fl -tlscert ,
+.Fl -tlskey ,
+.Fl -tlscacert
+and
+.Fl -tlsverify ,
+any of them, take the place of the files of certificates, keys and authorities, and of
+.Cm verify ;
+the other keys stay.
+.Fl -tls=false
+turns TLS off.
 .Sh PERMISSIONS
 .Cm publish
 and
@@ -412,6 +482,13 @@ http: localhost:8222
 max_payload: 1MB
 ping_interval: "2m"
 log_file: "/var/log/bulkhead.log"
+
+tls {
+  cert_file: "/etc/bulkhead/server.pem"
+  key_file: "/etc/bulkhead/server-key.pem"
+  ca_file: "/etc/bulkhead/ca.pem"
+  verify: true
+}
 
 accounts {
   ORDERS {

@@ -9,6 +9,7 @@
  *   0          struct tables_head
  *   then       struct connection_record [TABLES_CONNECTIONS]
  *   then       struct subscription      [TABLES_SUBSCRIPTIONS]
+ *   then       struct secure_record     [TABLES_CONNECTIONS]
  */
 #include <stdatomic.h>
 #include <stdint.h>
@@ -48,7 +49,17 @@ struct connection_record {
 	_Atomic uint64_t	in_msgs, in_bytes, out_msgs, out_bytes, pending, rtt;
 	_Atomic uint32_t	subscriptions, first;	/* how many; slot of the newest, 0: none */
 	uint16_t		port, listener;
-	char			host[46], lang[14], version[16], name[64], user[64];
+	uint8_t			secure;		/* it has TLS: its secure_record counts */
+	char			host[46], lang[13], version[16], name[64], user[64];
+};
+
+/* The TLS of a connection, written with its record. Of those without nothing is here, not even memory. */
+struct secure_record {
+	uint8_t			first;		/* it shook hands before INFO */
+	uint8_t			verified;	/* it showed a certificate, which follows */
+	char			version[6], cipher[56];
+	char			subject[256];	/* cut */
+	unsigned char		key[32], certificate[32];	/* SHA-256 of its public key, of all of it */
 };
 
 /* One subscription, one cache line. Slots begin with 1; 0 is nobody. */
@@ -67,7 +78,8 @@ struct subscription {
 
 #define TABLES_SIZE	((((sizeof(struct tables_head) + 4095) / 4096) * 4096) +	\
 	(size_t)TABLES_CONNECTIONS * sizeof(struct connection_record) +			\
-	(size_t)TABLES_SUBSCRIPTIONS * sizeof(struct subscription))
+	(size_t)TABLES_SUBSCRIPTIONS * sizeof(struct subscription) +			\
+	(size_t)TABLES_CONNECTIONS * sizeof(struct secure_record))
 
 static inline struct tables_head *
 tables_head(void *base)
@@ -86,6 +98,12 @@ static inline struct subscription *
 tables_subscriptions(void *base)
 {
 	return (struct subscription *)(tables_connections(base) + TABLES_CONNECTIONS);
+}
+
+static inline struct secure_record *
+tables_secure(void *base)
+{
+	return (struct secure_record *)(tables_subscriptions(base) + TABLES_SUBSCRIPTIONS);
 }
 
 _Static_assert(sizeof(struct subscription) == 64, "one cache line");

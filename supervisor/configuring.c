@@ -107,7 +107,7 @@ static void
 result_init(struct configured *result)
 {
 	memset(result, 0, sizeof(*result));
-	result->printed = -1;
+	result->printed = result->tls_files = -1;
 	documents_init(&result->documents);
 }
 
@@ -117,6 +117,8 @@ result_close(struct configured *result)
 	documents_close(&result->documents);
 	if (result->printed != -1)
 		close(result->printed);
+	if (result->tls_files != -1)
+		close(result->tls_files);
 	result_init(result);
 }
 
@@ -401,6 +403,17 @@ document(struct configuring *c, uint64_t role, const int *fds)
 }
 
 static int
+tls_files(struct configuring *c, int fd)
+{
+	if (c->result.tls_files != -1) {
+		close(fd);
+		return -EBADMSG;
+	}
+	c->result.tls_files = fd;
+	return 0;
+}
+
+static int
 configured(struct process *p, struct bytes digest)
 {
 	struct configuring *c = p->supervisor->configuring;
@@ -462,6 +475,8 @@ configuring_receive(struct process *p, const struct msg *m, const int *fds)
 		return document(c, m->u.document.role, fds);
 	case MSG_printed:
 		return printed(p, fds[0]);
+	case MSG_tls_files:
+		return tls_files(c, fds[0]);
 	case MSG_configured:
 		return configured(p, m->u.configured.digest);
 	case MSG_misconfigured:

@@ -15,6 +15,7 @@ struct process;
 struct configured {
 	struct bytes	 errors;		/* one a line; empty: it is good */
 	struct documents documents;		/* of each role; the callee takes what it sets to -1 */
+	int		 tls_files;		/* what is named for TLS (tls.h), -1: no TLS; likewise */
 	int		 printed;		/* for --print-config: the text, else -1; likewise */
 	char		 digest[81];
 };

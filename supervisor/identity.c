@@ -7,6 +7,9 @@
 #include "supervisor/identity.h"
 #include "supervisor/lookup.h"
 
+#define IDENTITY_MAX	600	/* bytes of one in process_users: settings.def */
+#define WORKERS_MAX	60	/* likewise */
+
 /* A number in decimal and nothing else. */
 static bool
 number_parse(const char *text, uint32_t *number)
@@ -41,8 +44,9 @@ user_find(const char *name, uint32_t *uid, uint32_t *gid)
 	return true;
 }
 
-int
-identity_find(struct identity *id, const struct settings *s, char *error, size_t size)
+/* `user` and `group`. */
+static int
+identity_of_all(struct identity *id, const struct settings *s, char *error, size_t size)
 {
 	struct identity found = { .given = *s->user != '\0' };
 
@@ -65,4 +69,96 @@ identity_find(struct identity *id, const struct settings *s, char *error, size_t
 	}
 	*id = found;
 	return 0;
+}
+
+/* ---- process_users */
+
+static int
+users_refused(const char *item, const char *why, char *error, size_t size)
+{
+	snprintf(error, size, "process_users: found \"%s\", expected %s", item, why);
+	return -EINVAL;
+}
+
+/* A child's role, by its name; ROLES: there is none. */
+static enum role
+role_find(const char *name)
+{
+	enum role role;
+
+	for (role = ROLE_SUPERVISOR + 1; role < ROLES; role++)
+		if (strcmp(role_name(role), name) == 0)
+			break;
+	return role;
+}
+
+/* "role:user" or "role:user:group" */
+static int
+identity_of_role(struct identities *ids, const char *item, char *error, size_t size)
+{
+	char text[IDENTITY_MAX + 1], *user, *group;
+	struct identity *id, found = { .given = true, .own = true };
+	enum role role;
+
+	strlcpy(text, item, sizeof(text));
+	user = strchr(text, ':');
+	if (user == NULL)
+		return users_refused(item, "\"role:user\" or \"role:user:group\"", error, size);
+	*user++ = '\0';
+	group = strchr(user, ':');
+	if (group != NULL)
+		*group++ = '\0';
+	role = role_find(text);
+	if (role == ROLES)
+		return users_refused(item, "the name of a child, such as worker or signer", error, size);
+	id = &ids->roles[role];
+	if (id->given)
+		return users_refused(item, "one user for each role", error, size);
+	if (!user_find(user, &found.uid, &found.gid))
+		return users_refused(item, "the name or number of a user", error, size);
+	if (group != NULL && lookup_identity(&found.gid, group, true, LOOKUP_STARTING) != 0)
+		return users_refused(item, "the name or number of a group", error, size);
+	if (found.uid == 0 || found.gid == 0)
+		return users_refused(item, "a user and a group without root's rights", error, size);
+	*id = found;
+	return 0;
+}
+
+/* Who runs as one of ids already? NULL: nobody. */
+static const char *
+identity_taken(const struct identities *ids, const struct settings *s, enum role role)
+{
+	const struct identity *id = &ids->roles[role];
+	enum role other;
+
+	for (other = 0; other < role; other++)
+		if (ids->roles[other].given && ids->roles[other].uid == id->uid)
+			return role_name(other);
+	if (ids->all.given)
+		return id->uid == ids->all.uid ? "user" : NULL;
+	return id->uid >= s->uid_base && id->uid - s->uid_base < ROLES + WORKERS_MAX ? "uid_base" : NULL;
+}
+
+int
+identities_find(struct identities *ids, const struct settings *s, char *error, size_t size)
+{
+	struct identities found = { .all = { .given = false } };
+	const char *taken;
+	enum role role;
+	size_t i;
+	int rc = identity_of_all(&found.all, s, error, size);
+
+	for (i = 0; rc == 0 && i < s->process_users.count; i++)
+		rc = identity_of_role(&found, s->process_users.items[i], error, size);
+	for (role = 0; rc == 0 && role < ROLES; role++) {
+		taken = found.roles[role].given ? identity_taken(&found, s, role) : NULL;
+		if (taken == NULL)
+			continue;
+		snprintf(error, size, "process_users: %s would run as %u, as %s does, expected a user of its own",
+		    role_name(role), (unsigned)found.roles[role].uid, taken);
+		rc = -EINVAL;
+	}
+	if (rc == 0)
+		*ids = found;
+	return rc;
 }

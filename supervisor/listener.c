@@ -176,8 +176,8 @@ static int
 listener_bind_path(struct listener *l, const struct unix_rights *rights, char *error, size_t size)
 {
 	const char *step;
-	int rc = unix_socket_listen(&l->file, unix_socket_path(l->host), rights, LISTENER_BACKLOG,
-	    &step);
+	int rc = unix_socket_listen(&l->file, unix_socket_path(l->host), SOCK_STREAM, rights,
+	    LISTENER_BACKLOG, &step);
 
 	if (rc < 0) {
 		snprintf(error, size, "Error listening on %s: %s: %s", l->host, step,
@@ -216,6 +216,7 @@ listeners_update(struct supervisor *s)
 		else
 			ev_io_start(s->loop, &l->readable);
 	}
+	control_update(s);
 }
 
 /*

@@ -1,10 +1,12 @@
 #ifndef SUPERVISOR_MEETINGS_H
 #define SUPERVISOR_MEETINGS_H
 /*
- * Channels between children: monitor asks system, each worker asks auth. A
- * new pair is made whenever one of the two is new, and a moment after the one
+ * Channels between children: monitor asks system, each worker asks auth and the
+ * signer; meetings.c has the table. A new pair is made whenever one of the two is new, and a moment after the one
  * that asks has said that theirs broke.
  */
+#include "common/messages.h"
+
 struct supervisor;
 struct process;
 
@@ -17,6 +19,6 @@ void meetings_stop(struct supervisor *s);
 /* It is ready: it meets all with whom it has a channel and who are ready too. */
 void meetings_hold(struct process *p);
 
-/* It says that its channel broke. */
-void meetings_repeat(struct process *p);
+/* It says that its channel to that one broke. */
+void meetings_repeat(struct process *p, enum role answers);
 #endif

@@ -52,7 +52,7 @@ static const struct option {
 	{ GROUP_TLS, "tls", OPTION_SWITCH, "flag_tls", NULL, "clients connect over TLS; needs a certificate" },
 	{ GROUP_TLS, "tlscert", OPTION_TEXT, "flag_tlscert", "file", "the server's certificate" },
 	{ GROUP_TLS, "tlskey", OPTION_TEXT, "flag_tlskey", "file", "its private key" },
-	{ GROUP_TLS, "tlsverify", OPTION_SWITCH, "flag_tls,flag_tlsverify", NULL, "and clients show a certificate" },
+	{ GROUP_TLS, "tlsverify", OPTION_SWITCH, "flag_tlsverify", NULL, "and clients show a certificate" },
 	{ GROUP_TLS, "tlscacert", OPTION_TEXT, "flag_tlscacert", "file", "who signs those" },
 	{ GROUP_LOG, "l,log", OPTION_TEXT, "log_file", "file", "log to this file instead of standard error" },
 	{ GROUP_LOG, "log_size_limit", OPTION_COUNT, "logfile_size_limit", "bytes", "begin a new file at this size (default: 0, never)" },
@@ -445,9 +445,7 @@ void
 options_usage_tls(FILE *to)
 {
 	fputs("\n"
-	    "This version does not have TLS yet: the block and the flags are refused.\n"
-	    "\n"
-	    "Where it exists, a block in the configuration file says how clients are met:\n"
+	    "A block in the configuration file says how clients are met:\n"
 	    "\n"
 	    "    tls {\n"
 	    "        cert_file: \"server-cert.pem\"   # what the server shows, with its chain\n"
@@ -457,13 +455,20 @@ options_usage_tls(FILE *to)
 	    "        timeout:   \"2s\"                # for the handshake\n"
 	    "    }\n"
 	    "\n"
+	    "    certs               list of {cert_file, key_file}; the client's server name chooses\n"
+	    "    key_password_file   its first line opens an encrypted key\n"
 	    "    verify_and_map      the certificate also says which user it is\n"
+	    "    crl_file            certificates that are revoked\n"
+	    "    pinned_certs        list of SHA-256 of the keys that clients may have\n"
 	    "    min_version         \"1.2\" or \"1.3\"\n"
 	    "    cipher_suites       list of names, as TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256\n"
-	    "    curve_preferences   list of names, as X25519, CurveP256\n"
-	    "    pinned_certs        list of SHA-256 of the keys that clients may have\n"
-	    "    handshake_first     no INFO before the handshake\n"
+	    "    allow_insecure_cipher_suites   also those of CBC with SHA-256\n"
+	    "    curve_preferences   list of X25519, CurveP256, CurveP384, CurveP521, X25519MLKEM768\n"
+	    "    handshake_first     no INFO before the handshake; auto or a duration: for so long\n"
+	    "    connection_rate_limit   handshakes a second\n"
 	    "\n"
-	    "On the command line: --tls, --tlscert, --tlskey, --tlsverify, --tlscacert.\n"
+	    "Outside of it, allow_non_tls: true lets clients in without TLS too.\n"
+	    "On the command line: --tls, --tlscert, --tlskey, --tlsverify, --tlscacert take the\n"
+	    "place of the block's files and verify; --tls=false turns TLS off. See bulkhead.conf(5).\n"
 	    "\n", to);
 }

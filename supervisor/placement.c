@@ -47,6 +47,8 @@ load_impatient(struct ev_loop *loop, ev_timer *w, int revents)
 	listeners_update(load->supervisor);
 }
 
+static void placement_tls_told(struct ev_loop *loop, ev_timer *w, int revents);
+
 int
 placement_init(struct supervisor *s, unsigned workers)
 {
@@ -57,6 +59,8 @@ placement_init(struct supervisor *s, unsigned workers)
 	*pl = (struct placement){ .workers = workers, .most = UINT64_MAX };
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur != RLIM_INFINITY)
 		pl->most = placement_most(files.rlim_cur, workers);
+	ev_init(&pl->tls_told, placement_tls_told);
+	pl->tls_told.data = s;
 	connections_init(&pl->connections);
 	addresses_init(&pl->addresses);
 	pl->loads = calloc(workers, sizeof(*pl->loads));
@@ -88,6 +92,7 @@ placement_free(struct supervisor *s)
 
 	if (pl->loads == NULL)
 		return;
+	ev_timer_stop(s->loop, &pl->tls_told);
 	for (i = 0; i < pl->workers; i++) {
 		struct load *load = &pl->loads[i];
 		ev_timer_stop(s->loop, &load->patience);
@@ -330,6 +335,38 @@ placement_too_fast(struct supervisor *s)
 	return ++pl->rate_count > s->settings.max_connection_rate;
 }
 
+static void
+placement_tls_told(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct supervisor *s = w->data;
+
+	ev_timer_stop(loop, w);
+	log_warn("Rejected %llu connections due to TLS rate limiting",
+	    (unsigned long long)s->placement.tls_rejected);
+	s->placement.tls_rejected = 0;
+}
+
+/* More than connection_rate_limit of TLS in this second, which began with the first of them? */
+static bool
+placement_tls_too_fast(struct supervisor *s)
+{
+	struct placement *pl = &s->placement;
+
+	if (!s->tls.clients || s->tls.rate == 0)
+		return false;
+	if (ev_now(s->loop) >= pl->tls_end) {
+		pl->tls_end = ev_now(s->loop) + 1;
+		pl->tls_count = 0;
+	}
+	if (++pl->tls_count <= s->tls.rate)
+		return false;
+	if (pl->tls_rejected++ == 0) {
+		ev_timer_set(&pl->tls_told, 1, 0);
+		ev_timer_start(s->loop, &pl->tls_told);
+	}
+	return true;
+}
+
 /* Count it, or say why it is refused. */
 static void
 arrival_admit(struct supervisor *s, struct arrival *a, const struct sockaddr_storage *peer)
@@ -382,6 +419,10 @@ placement_accept(struct supervisor *s, uint16_t listener, int fd,
 		log_limited(LOG_WARN, "connections above max_connection_rate",
 		    "connections arrive faster than max_connection_rate (%llu a second): closed",
 		    (unsigned long long)s->settings.max_connection_rate);
+		placement_close(s, fd);
+		return;
+	}
+	if (placement_tls_too_fast(s)) {
 		placement_close(s, fd);
 		return;
 	}

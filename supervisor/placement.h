@@ -48,6 +48,9 @@ struct placement {
 	uint64_t		 open;		/* connections, but for refused ones */
 	uint64_t		 surplus;	/* of arrivals, above a lowered max_connections: closed when taken */
 	uint64_t		 rate_second, rate_count;
+	ev_tstamp		 tls_end;	/* of the second in which handshakes are counted */
+	uint64_t		 tls_count, tls_rejected;
+	ev_timer		 tls_told;	/* until the log says how many were rejected */
 };
 
 /* 0 or -ENOMEM. */

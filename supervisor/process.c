@@ -8,9 +8,10 @@
 #include <string.h>
 #include <unistd.h>
 #include "common/log.h"
-#include "common/sandbox.h"
+#include "common/process.h"
 #include "supervisor/configuring.h"
 #include "supervisor/programs.h"
+#include "supervisor/sandboxes.h"
 #include "supervisor/supervisor.h"
 
 static void process_gone(struct process *p, const siginfo_t *si);
@@ -128,24 +129,17 @@ process_serving(struct processes *all, enum role role)
 static struct identity
 process_identity(const struct process *p)
 {
+	const struct identities *set = &p->supervisor->identities;
 	uint32_t uid = (uint32_t)p->supervisor->settings.uid_base +
 	    (p->role == ROLE_WORKER ? ROLES + p->slot : (unsigned)p->role);
 
 	if (geteuid() != 0)
 		return (struct identity){ .uid = geteuid(), .gid = getegid() };
-	if (p->supervisor->identity.given)
-		return p->supervisor->identity;
-	return (struct identity){ .uid = uid, .gid = uid };
-}
-
-static enum sandbox_mode
-process_sandbox(const struct process *p)
-{
-	const char *mode = p->supervisor->settings.sandbox;
-
-	if (strcmp(mode, "required") == 0)
-		return SANDBOX_REQUIRED;
-	return strcmp(mode, "off") == 0 ? SANDBOX_OFF : SANDBOX_ON;
+	if (set->roles[p->role].given)
+		return set->roles[p->role];
+	if (set->all.given)
+		return set->all;
+	return (struct identity){ .own = true, .uid = uid, .gid = uid };
 }
 
 /* It closed its channel. Most likely it is ending, and its status says more than we could. */
@@ -193,7 +187,8 @@ process_greet(struct process *p, int log_end)
 	struct identity id = process_identity(p);
 	struct msg m = { .type = MSG_start, .u.start = {
 	    .slot = p->slot, .incarnation = p->incarnation,
-	    .uid = id.uid, .gid = id.gid, .sandbox = process_sandbox(p),
+	    .uid = id.uid, .gid = id.gid, .own = id.own,
+	    .sandbox = sandboxes_mode(&s->settings),
 	    .version = s->reload.version,
 	    /* the first that is started with the settings */
 	    .tells = p->role == ROLE_LOG && p->deaths == 0 } };
@@ -216,7 +211,8 @@ process_launch(struct process *p, int *log_end)
 	rc = channel_pair(fds);
 	if (rc != 0)
 		goto no_channel;
-	rc = program_start(s->programs[p->role], p->role, fds[1], &p->pid);
+	rc = program_start(s->programs[p->role], p->role, sandboxes_mode(&s->settings) != SANDBOX_OFF,
+	    fds[1], &p->pid);
 	close(fds[1]);
 	if (rc != 0)
 		goto no_process;
@@ -248,9 +244,11 @@ process_start(struct process *p)
 
 	ev_timer_stop(s->loop, &p->restart);
 	p->why[0] = '\0';
-	p->asked = p->stopped = p->drained = p->apart = false;
+	p->asked = p->stopped = p->drained = p->keyed = false;
+	p->apart = 0;
 	p->complaints = 0;
 	p->incarnation = ++s->incarnations;
+	p->started = ev_time();
 	p->state = PROCESS_STARTING;
 	rc = process_launch(p, &log_end);
 	if (rc != 0) {
@@ -277,10 +275,11 @@ process_ready(struct process *p, uint32_t layers)
 	if (p->state != PROCESS_STARTING)
 		return -EBADMSG;
 	p->state = PROCESS_READY;
+	sandboxes_compare(p, layers);
 	p->layers = layers;
 	p->channel.state = MSG_READY;
 	p->backoff.failures = 0;
-	if (!p->stopped && p->role != ROLE_CONFIG)	/* that one has yet to answer */
+	if (!p->stopped && p->role != ROLE_CONFIG && p->role != ROLE_SIGNER)	/* those have yet to answer */
 		ev_timer_stop(p->supervisor->loop, &p->patience);
 	log_debug("%s %u (process %d) is ready", role_name(p->role), p->slot, (int)p->pid);
 	return 0;
@@ -351,6 +350,15 @@ process_send(struct process *p, const struct msg *m, const int *fds)
 		    strerror(-rc));
 }
 
+/* The signal that ended it; 0: none. */
+static int
+process_signal(const siginfo_t *si)
+{
+	if (si->si_code != CLD_EXITED)
+		return si->si_status;
+	return si->si_status > PROCESS_SIGNALLED ? si->si_status - PROCESS_SIGNALLED : 0;
+}
+
 /* How it ended, for the log. True: it did what it was asked to. */
 static bool
 process_how(const struct process *p, const siginfo_t *si, char *how, size_t size)
@@ -359,12 +367,12 @@ process_how(const struct process *p, const siginfo_t *si, char *how, size_t size
 		snprintf(how, size, "was killed: %s", p->why);
 		return false;
 	}
-	if (si->si_code == CLD_EXITED) {
+	if (process_signal(si) == 0) {
 		snprintf(how, size, "exited with status %d", si->si_status);
 		return si->si_status == 0;
 	}
-	snprintf(how, size, "was ended by signal %d (%s)", si->si_status,
-	    strsignal(si->si_status));
+	snprintf(how, size, "was ended by signal %d (%s)", process_signal(si),
+	    strsignal(process_signal(si)));
 	return false;
 }
 

@@ -30,20 +30,22 @@ struct process {
 	bool			 wanted;	/* is started again when it dies */
 	bool			 asked;		/* to end, by `shutdown` */
 	bool			 stopped;	/* by SIGSTOP or the like */
-	bool			 apart;		/* its channel to system or auth broke (meetings.h) */
+	uint64_t		 apart;		/* bits of roles to whom its channel broke (meetings.h) */
+	bool			 keyed;		/* signer: it has loaded its keys (keys.h) */
 	bool			 drained;	/* worker in lame duck mode: its last client is gone */
 	uint64_t		 incarnation;	/* 0: none yet */
 	uint64_t		 version, prepared;	/* of the settings: in force, prepared last (reload.h) */
 	pid_t			 pid;		/* 0: not running */
 	int			 pidfd;		/* -1 */
 	uint64_t		 deaths;
+	double			 started;	/* seconds since 1970 */
 	struct backoff		 backoff;
 	uint32_t		 layers;	/* of its sandbox (common/sandbox.h), as it said with `ready` */
 	struct channel		 channel;
 	struct log_pipe		 log;		/* its lines on their way to the log process */
 	ev_io			 exited;
 	ev_timer		 restart;	/* WAITING */
-	ev_timer		 patience;	/* STARTING: to be ready (config: to answer); then: stopped for too long */
+	ev_timer		 patience;	/* STARTING: to be ready (config: to answer; signer: to load its keys); then: stopped for too long */
 	char			 why[256];	/* why we killed it; empty: we did not */
 	double			 complained;	/* start of the window in which `complaints` are counted */
 	unsigned		 complaints;
@@ -57,7 +59,7 @@ struct processes {
 #define PROCESSES_EACH(all, p)						\
 	for (size_t i_ = 0; i_ < (all)->count && ((p) = (all)->items[i_], true); i_++)
 
-#define PROCESS_START_LIMIT	10.0	/* seconds from start to `ready`, of config to its answer */
+#define PROCESS_START_LIMIT	10.0	/* seconds from start to `ready`, of config to its answer, of the signer to its keys */
 #define PROCESS_LAST_WORDS	0.1	/* and from closing its channel to its end */
 
 /* A new entry, IDLE, wanted. NULL: no memory. */

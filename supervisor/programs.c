@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "common/child.h"
+#include "common/process.h"
 #include "supervisor/errors.h"
 #include "supervisor/programs.h"
 
@@ -111,7 +112,8 @@ program_exec(int program, const char *name, char *const environment[], int chann
 
 	prctl(PR_SET_NAME, name, 0, 0, 0);	/* who looks for a server must not find us */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent)
+	/* From a pid namespace of its own it cannot be seen: there the channel tells. */
+	if (getppid() != parent && !process_is_first())
 		_exit(EXIT_FAILURE);
 	for (i = 1; i < NSIG; i++)
 		if (i != SIGKILL && i != SIGSTOP)
@@ -138,7 +140,7 @@ program_exec(int program, const char *name, char *const environment[], int chann
 }
 
 int
-program_start(int program, enum role role, int channel, pid_t *pid)
+program_start(int program, enum role role, bool apart, int channel, pid_t *pid)
 {
 	char name[64], *environment[8];
 	sigset_t all, before;
@@ -150,7 +152,7 @@ program_start(int program, enum role role, int channel, pid_t *pid)
 	n = program_environment(environment, sizeof(environment) / sizeof(environment[0]), role);
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &before);
-	*pid = fork();
+	*pid = process_fork(apart);
 	if (*pid == 0)
 		program_exec(program, name, environment, channel, parent);
 	if (*pid == -1)

@@ -5,6 +5,7 @@
  * so that an upgrade of the package never mixes versions.
  */
 #include <sys/types.h>
+#include <stdbool.h>
 #include "common/messages.h"
 
 /*
@@ -16,8 +17,9 @@ int programs_open(int programs[ROLES], char *error, size_t size);
 
 /*
  * Start one: fork, exec from `program`, with `channel` at CHILD_CHANNEL, our
- * standard error, and nothing else. channel stays the caller's.
+ * standard error, and nothing else; `apart`: in a pid namespace, as process_fork(). channel
+ * stays the caller's.
  * 0 and *pid, or -errno of fork.
  */
-int program_start(int program, enum role role, int channel, pid_t *pid);
+int program_start(int program, enum role role, bool apart, int channel, pid_t *pid);
 #endif

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,9 +10,12 @@
 #include "supervisor/configuring.h"
 #include "supervisor/errors.h"
 #include "supervisor/files.h"
+#include "supervisor/keys.h"
 #include "supervisor/supervisor.h"
+#include "supervisor/watch.h"
 
 #define FAILED	"Failed to reload server configuration: "
+#define FILES_FAILED	"Failed to reload changed certificates and keys, those before stay in force: "
 
 static void reload_begin(struct supervisor *s);
 static void reload_continue(struct supervisor *s);
@@ -32,7 +36,9 @@ reload_forget(struct supervisor *s)
 	settings_free(&r->settings);
 	listeners_discard(s, &r->listeners);
 	documents_close(&r->documents);
+	tls_files_free(&r->tls);
 	r->state = RELOAD_IDLE;
+	r->files = false;
 	accounts_update(s);
 }
 
@@ -69,28 +75,53 @@ reload_complain(struct supervisor *s, const char *format, ...)
 	va_start(ap, format);
 	vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
-	log_error(FAILED "%s", text);
+	log_error("%s%s", s->reload.files ? FILES_FAILED : FAILED, text);
 	if (*error != '\0')
 		strlcat(error, "\n", sizeof(s->reload.error));
 	strlcat(error, text, sizeof(s->reload.error));
 }
 
+/* Whom workers ask; that they do is in their settings. */
+static const enum role asked_roles[] = { ROLE_AUTH, ROLE_SIGNER };
+
+#define ASKED_EACH(role)						\
+	for (size_t j_ = 0; j_ < sizeof(asked_roles) / sizeof(asked_roles[0]) &&	\
+	    ((role) = asked_roles[j_], true); j_++)
+
+static bool
+reload_asks(const struct settings *st, enum role role)
+{
+	return role == ROLE_AUTH ? st->auth_asked : st->tls_asked;
+}
+
 /*
- * auth runs where the settings in force or the other ones ask it: it is there
- * before workers do, so that a login of then has not to wait for it, and until
- * the last of them has followed.
+ * Who is asked runs where the settings in force or the other ones (NULL: there are
+ * none) ask it: it is there before workers do, so that a login or a handshake of then
+ * has not to wait for it, and until the last of them has followed.
  */
 static void
-reload_auth(struct supervisor *s, bool asked)
+reload_asked(struct supervisor *s, const struct settings *other)
 {
-	struct process *auth = process_find(&s->processes, ROLE_AUTH, 0);
+	struct process *p;
+	enum role role;
+	bool asked;
 
-	if (auth == NULL || auth->wanted == asked)
-		return;
-	if (asked)
-		process_want(auth);
-	else
-		process_dismiss(auth);
+	ASKED_EACH(role) {
+		p = process_find(&s->processes, role, 0);
+		asked = reload_asks(&s->settings, role) || (other != NULL && reload_asks(other, role));
+		if (p == NULL || p->wanted == asked)
+			continue;
+		if (asked)
+			process_want(p);
+		else
+			process_dismiss(p);
+	}
+}
+
+static double
+reload_tickets(const struct settings *st)
+{
+	return st->tls_asked ? st->tls_ticket_lifetime : 0;
 }
 
 /* Nothing has changed anywhere. */
@@ -98,7 +129,9 @@ static void
 reload_abandon(struct supervisor *s)
 {
 	logging_reload_abandon(s);
-	reload_auth(s, s->settings.auth_asked);
+	reload_asked(s, NULL);
+	tickets_update(s, reload_tickets(&s->settings));
+	tls_files_tried(&s->tls, &s->reload.tls);
 	reload_finish(s);
 }
 
@@ -174,7 +207,9 @@ reload_settings(struct supervisor *s)
 		rc = text_set(&r->settings, "server_id", s->settings.server_id);
 	if (rc == 0)
 		rc = text_set(&r->settings, "server_name", s->settings.server_name);
-	if (rc == 0)
+	if (rc == 0 && r->files)
+		rc = number_set(&r->settings, "config_load_time", s->settings.config_load_time);
+	else if (rc == 0)
 		rc = number_set(&r->settings, "config_load_time",
 		    (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000);
 	return rc;
@@ -234,12 +269,29 @@ reload_enter(struct supervisor *s, enum role role)
 	return 0;
 }
 
-/* Open, bind and write all that may fail. 0, or -errno with a sentence. */
+/* Entries for all whom workers will ask. 0 or -ENOMEM. */
 static int
-reload_open(struct supervisor *s, char *error, size_t size)
+reload_enter_asked(struct supervisor *s)
+{
+	enum role role;
+	int rc = 0;
+
+	ASKED_EACH(role)
+		if (rc == 0 && reload_asks(&s->reload.settings, role))
+			rc = reload_enter(s, role);
+	return rc;
+}
+
+/* Open, bind and write all that may fail. named: of TLS, consumed; -1 none. 0, or -errno with a sentence. */
+static int
+reload_open(struct supervisor *s, int named, char *error, size_t size)
 {
 	struct reload *r = &s->reload;
 	int rc;
+
+	rc = tls_files_read(&r->tls, named, &s->keys, &r->documents.tls, error, size);
+	if (rc != 0)
+		return rc;
 
 	rc = listeners_prepare(s, &r->settings, &r->listeners, error, size);
 	if (rc == 0)
@@ -249,8 +301,8 @@ reload_open(struct supervisor *s, char *error, size_t size)
 	strlcpy(error, "no memory", size);
 	if (r->settings.http)
 		rc = reload_enter(s, ROLE_MONITOR);
-	if (rc == 0 && r->settings.auth_asked)
-		rc = reload_enter(s, ROLE_AUTH);
+	if (rc == 0)
+		rc = reload_enter_asked(s);
 	if (rc == 0)
 		rc = reload_settings(s);
 	if (rc == 0)
@@ -260,12 +312,16 @@ reload_open(struct supervisor *s, char *error, size_t size)
 
 /* ---- prepare */
 
+/* With the keys that belong to it, if it is the signer. */
 static void
-prepare_send(struct process *p, uint64_t version, const struct documents *d)
+prepare_send(struct process *p, uint64_t version, const struct documents *d,
+    const struct tls_files *tls)
 {
 	struct msg m = { .type = MSG_prepare, .u.prepare.version = version };
 	int fds[3] = { d->settings[p->role], d->accounts[p->role], d->tls };
 
+	if (p->role == ROLE_SIGNER)
+		keys_send(p, tls, version);
 	process_send(p, &m, fds);
 }
 
@@ -305,9 +361,11 @@ reload_prepare(struct supervisor *s)
 	r->next++;
 	reload_await(s, RELOAD_PREPARING);
 	accounts_update(s);
+	if (!s->settings.tls_asked)
+		tickets_update(s, reload_tickets(&r->settings));
 	RELOAD_EACH(s, p)
-		prepare_send(p, r->next, &r->documents);
-	reload_auth(s, s->settings.auth_asked || r->settings.auth_asked);
+		prepare_send(p, r->next, &r->documents, &r->tls);
+	reload_asked(s, &r->settings);
 	reload_continue(s);
 }
 
@@ -325,12 +383,23 @@ reload_tell_errors(struct supervisor *s, struct bytes errors)
 	}
 }
 
+/* The other settings are known: on to their preparation. */
+static void
+reload_proceed(struct supervisor *s, int named)
+{
+	char error[9216];
+
+	if (reload_open(s, named, error, sizeof(error)) != 0)
+		reload_refuse(s, "%s", error);
+	else
+		reload_prepare(s);
+}
+
 static void
 reload_configured(struct supervisor *s, struct configured *c)
 {
 	struct reload *r = &s->reload;
-	char error[4608];
-	int rc;
+	int named = c->tls_files, rc;
 
 	if (r->state != RELOAD_CONFIGURING)
 		return;			/* the server goes meanwhile */
@@ -349,11 +418,8 @@ reload_configured(struct supervisor *s, struct configured *c)
 	} else if (!reload_is_possible(s)) {
 		reload_finish(s);
 	} else {
-		rc = reload_open(s, error, sizeof(error));
-		if (rc != 0)
-			reload_refuse(s, "%s", error);
-		else
-			reload_prepare(s);
+		c->tls_files = -1;
+		reload_proceed(s, named);
 	}
 }
 
@@ -369,6 +435,7 @@ reload_swap(struct supervisor *s)
 
 	SWAP(s->settings, r->settings);
 	SWAP(r->in_force, r->configured);
+	SWAP(s->tls, r->tls);
 	listeners_swap(s, &r->listeners);
 	memcpy(digest, s->digest, sizeof(digest));
 	memcpy(s->digest, r->digest, sizeof(digest));
@@ -438,6 +505,8 @@ reload_switch(struct supervisor *s)
 	logging_reload_commit(s);
 	reload_monitor(s);
 	reload_listeners(s);
+	tickets_update(s, reload_tickets(&s->settings));
+	watch_update(s);
 	closed = placement_trim(s);
 	if (closed > 0)
 		log_info("Closed %llu connections to fall within max_connections",
@@ -462,14 +531,19 @@ reload_commit(struct supervisor *s)
 	reload_refuse(s, "%s", error);
 }
 
-/* All have followed. */
+/* As the real server, which says this of TLS whenever there is or was any. */
 static void
-reload_done(struct supervisor *s)
+reload_tell(struct supervisor *s)
 {
 	struct reload *r = &s->reload;
 	const struct setting *table;
 	char text[1024];
 	size_t count, i;
+
+	if (r->files) {
+		log_info("Reloaded certificates and keys: their files have changed");
+		return;
+	}
 
 	table = settings_table(&count);
 	for (i = 0; i < count; i++)
@@ -479,9 +553,18 @@ reload_done(struct supervisor *s)
 			    setting_show(&r->in_force, &table[i], text, sizeof(text)));
 	if (strcmp(r->in_force.accounts_digest, r->configured.accounts_digest) != 0)
 		log_info("Reloaded: accounts");
+	if (s->settings.tls_asked || r->settings.tls_asked)
+		log_info("Reloaded: tls = %s", s->settings.tls_asked ? "enabled" : "disabled");
 	log_info("Reloaded server configuration (%s)", s->digest);
-	log_debug("the reload took %.1f ms", (ev_time() - r->began) * 1e3);
-	reload_auth(s, s->settings.auth_asked);
+}
+
+/* All have followed. */
+static void
+reload_done(struct supervisor *s)
+{
+	reload_tell(s);
+	log_debug("the reload took %.1f ms", (ev_time() - s->reload.began) * 1e3);
+	reload_asked(s, NULL);
 	reload_finish(s);
 }
 
@@ -494,12 +577,27 @@ reload_awaits(const struct reload *r, const struct process *p)
 	return r->state == RELOAD_PREPARING ? p->prepared != r->next : p->version != r->version;
 }
 
-/* The other settings need it, those in force do not, and it is not up yet. */
+/*
+ * The other settings need it, and it is not up yet. Of auth it is no matter if those in
+ * force need it as well, but nobody except the signer knows whether keys are good.
+ */
 static bool
-reload_awaits_auth(struct supervisor *s)
+reload_awaits_asked(struct supervisor *s, enum role role)
 {
-	return s->reload.state == RELOAD_PREPARING && s->reload.settings.auth_asked &&
-	    !s->settings.auth_asked && process_serving(&s->processes, ROLE_AUTH) == NULL;
+	return s->reload.state == RELOAD_PREPARING && reload_asks(&s->reload.settings, role) &&
+	    (role == ROLE_SIGNER || !reload_asks(&s->settings, role)) &&
+	    process_serving(&s->processes, role) == NULL;
+}
+
+static bool
+reload_awaits_any_asked(struct supervisor *s)
+{
+	bool awaits = false;
+	enum role role;
+
+	ASKED_EACH(role)
+		awaits |= reload_awaits_asked(s, role);
+	return awaits;
 }
 
 static bool
@@ -510,7 +608,7 @@ reload_all_answered(struct supervisor *s)
 	RELOAD_EACH(s, p)
 		if (reload_awaits(&s->reload, p))
 			return false;
-	return !reload_awaits_auth(s);
+	return !reload_awaits_any_asked(s);
 }
 
 /* Somebody answered or is gone: is it time for the next step? */
@@ -536,7 +634,7 @@ reload_impatient(struct ev_loop *loop, ev_timer *w, int revents)
 			process_kill(p, "it did not answer to a reload within %g s",
 			    reload_patience(s));
 	reload_continue(s);
-	if (reload_awaits_auth(s))		/* which has PROCESS_START_LIMIT to come up */
+	if (reload_awaits_any_asked(s))		/* which have PROCESS_START_LIMIT to come up */
 		reload_await(s, RELOAD_PREPARING);
 }
 
@@ -584,8 +682,9 @@ reload_process_gone(struct process *p)
 	if (p->role == ROLE_SYSTEM)
 		s->reload.asked = s->reload.asked_again = 0;
 	/* One that an earlier reload asked to end makes room for its successor. */
-	if (p->role == ROLE_AUTH && !p->asked && reload_awaits_auth(s))
-		reload_refuse(s, "auth did not come up");
+	if (!p->asked && (p->role == ROLE_AUTH || p->role == ROLE_SIGNER) &&
+	    reload_awaits_asked(s, p->role))
+		reload_refuse(s, "%s did not come up", role_name(p->role));
 	else
 		reload_continue(s);
 }
@@ -606,14 +705,62 @@ reload_process_ready(struct process *p)
 	if (p->role == ROLE_CONFIG)
 		return;
 	if (p->version != r->version) {
-		prepare_send(p, r->version, &s->documents);
+		prepare_send(p, r->version, &s->documents, &s->tls);
 		commit_send(p, r->version);
+	} else if (p->role == ROLE_SIGNER) {
+		keys_send(p, &s->tls, r->version);
 	}
+	if (p->role == ROLE_SIGNER)
+		keys_sent(p, r->version);
 	if (r->state == RELOAD_PREPARING)
-		prepare_send(p, r->next, &r->documents);
+		prepare_send(p, r->next, &r->documents, &r->tls);
 }
 
 /* ---- its beginning and end */
+
+/* The settings in force once more, and what config made of accounts and files. 0 or -errno. */
+static int
+reload_repeat(struct supervisor *s)
+{
+	struct reload *r = &s->reload;
+	int document = settings_write(&r->in_force, ROLE_SUPERVISOR), rc;
+	enum role role;
+
+	if (document < 0)
+		return document;
+	rc = reload_read(r, document);
+	close(document);
+	for (role = 0; role < ROLES && rc == 0; role++) {
+		if (s->documents.accounts[role] == -1)
+			continue;
+		r->documents.accounts[role] = fcntl(s->documents.accounts[role], F_DUPFD_CLOEXEC, 0);
+		if (r->documents.accounts[role] == -1)
+			rc = -errno;
+	}
+	return rc;
+}
+
+void
+reload_files(struct supervisor *s)
+{
+	struct reload *r = &s->reload;
+	int named, rc;
+
+	if (s->phase != PHASE_SERVING || r->state != RELOAD_IDLE)
+		return;
+	r->files = true;
+	r->error[0] = '\0';
+	r->began = ev_time();
+	strlcpy(r->digest, s->digest, sizeof(r->digest));
+	rc = reload_repeat(s);
+	named = rc == 0 ? fcntl(s->tls.named, F_DUPFD_CLOEXEC, 0) : -1;
+	if (rc == 0 && named == -1)
+		rc = -errno;
+	if (rc == 0)
+		reload_proceed(s, named);
+	else
+		reload_refuse(s, "%s", error_text(-rc));
+}
 
 static void
 reload_begin(struct supervisor *s)
@@ -692,6 +839,7 @@ reload_init(struct supervisor *s)
 	struct reload *r = &s->reload;
 
 	documents_init(&r->documents);
+	tls_files_init(&r->tls);
 	ev_init(&r->patience, reload_impatient);
 	r->patience.data = s;
 }

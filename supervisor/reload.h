@@ -4,7 +4,7 @@
  * Other settings while the server runs (SIGHUP), for all processes or none:
  *
  *   IDLE
- *   CONFIGURING  the config process reads the file
+ *   CONFIGURING  the config process reads the file; not if only files of TLS have changed
  *   PREPARING    what the new settings need is open; every child that is ready
  *                was sent `prepare` and says whether it can
  *   COMMITTING   they are in force: every child that is ready was sent
@@ -17,6 +17,7 @@
 #include "common/settings.h"
 #include "supervisor/documents.h"
 #include "supervisor/listener.h"
+#include "supervisor/tls.h"
 
 struct supervisor;
 struct process;
@@ -32,6 +33,7 @@ enum reload_state { RELOAD_IDLE, RELOAD_CONFIGURING, RELOAD_PREPARING, RELOAD_CO
 struct reload {
 	enum reload_state	 state;
 	bool			 again;		/* was asked for meanwhile */
+	bool			 files;		/* only files of certificates and keys have changed */
 	unsigned		 asked;		/* `reload` of system, to be answered by this one's end ... */
 	unsigned		 asked_again;	/* ... and by that of the next */
 	char			 error[4097];	/* what system is told was wrong */
@@ -41,6 +43,7 @@ struct reload {
 	struct settings		 settings;	/* with real ports and names */
 	struct listeners	 listeners;
 	struct documents	 documents;
+	struct tls_files	 tls;		/* what its TLS document is made from */
 	char			 digest[81];
 	ev_timer		 patience;
 	ev_tstamp		 began;
@@ -59,7 +62,13 @@ int reload_complete(const struct supervisor *s, const struct listeners *all, con
 /* SIGHUP. While the server starts or another reload is under way it is remembered. */
 void reload_request(struct supervisor *s);
 
-/* The same, asked by system, which is told how it ends. */
+/*
+ * Files of certificates or keys have changed: the same for them alone, with the settings in
+ * force and no config process. Not while another reload is under way, which reads them too.
+ */
+void reload_files(struct supervisor *s);
+
+/* As reload_request(), asked by system, which is told how it ends. */
 void reload_request_of(struct process *system);
 
 /* The server has begun to serve: what was remembered. */

@@ -195,6 +195,7 @@ supervisor_stop(struct supervisor *s, int status)
 	s->phase = PHASE_STOPPING;
 	s->status = status;
 	listeners_close(s, true);
+	control_close(s);
 	ev_init(&s->stopping, shutdown_impatient);
 	s->stopping.data = s;
 	if (serving)

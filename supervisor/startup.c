@@ -13,7 +13,10 @@
 #include "supervisor/configuring.h"
 #include "supervisor/errors.h"
 #include "supervisor/files.h"
+#include "supervisor/keys.h"
+#include "supervisor/sandboxes.h"
 #include "supervisor/supervisor.h"
+#include "supervisor/watch.h"
 
 #define STARTUP_FAILURES	10	/* deaths before `ready` in a row of one process: give up */
 
@@ -107,13 +110,31 @@ startup_document(struct supervisor *s, struct configured *c)
 	return rc;
 }
 
+/* The files of certificates and keys. 0, or -errno with a sentence. */
+static int
+startup_tls(struct supervisor *s, struct configured *c, char *error, size_t size)
+{
+	int named = c->tls_files, document = -1, rc;
+
+	c->tls_files = -1;
+	rc = tls_files_read(&s->tls, named, &s->keys, &document, error, size);
+	if (rc != 0)
+		return rc;
+	close(s->documents.tls);
+	s->documents.tls = document;
+	return 0;
+}
+
 /* Before anything serves, what dies again and again will not get better. */
 void
 startup_process_failed(struct process *p, const char *how)
 {
 	struct supervisor *s = p->supervisor;
 
-	if (s->phase == PHASE_STARTING && p->backoff.failures >= STARTUP_FAILURES)
+	if (s->phase == PHASE_STARTING && s->options.action == ACTION_TEST) {
+		log_pipe_print(&p->log);	/* there is no other log */
+		startup_refuse(s, "%s %s", role_name(p->role), how);
+	} else if (s->phase == PHASE_STARTING && p->backoff.failures >= STARTUP_FAILURES)
 		supervisor_give_up(s, "%s %u died %d times before it was ready, the last time it %s",
 		    role_name(p->role), p->slot, STARTUP_FAILURES, how);
 }
@@ -160,6 +181,8 @@ startup_table(struct supervisor *s)
 {
 	unsigned i;
 
+	if (s->settings.tls_asked && processes_add(s, ROLE_SIGNER, 0) == NULL)
+		return -ENOMEM;
 	for (i = 0; i < s->workers; i++)
 		if (processes_add(s, ROLE_WORKER, i) == NULL)
 			return -ENOMEM;
@@ -172,13 +195,16 @@ startup_table(struct supervisor *s)
 	return 0;
 }
 
+/* The signer first: certificates that have not their keys reach nobody else. */
 static void
 startup_start(struct supervisor *s)
 {
+	bool signer = keys_awaited(s);
 	struct process *p;
 
 	PROCESSES_EACH(&s->processes, p)
-		if (p->state == PROCESS_IDLE && p->wanted && s->phase == PHASE_STARTING)
+		if (p->state == PROCESS_IDLE && p->wanted && s->phase == PHASE_STARTING &&
+		    (!signer || p->role == ROLE_SIGNER))
 			process_start(p);
 }
 
@@ -194,6 +220,9 @@ startup_prepare(struct supervisor *s, char *error, size_t size)
 	rc = listeners_open(s, error, size);
 	if (rc == 0)
 		rc = files_write_pid(s, error, size);
+	if (rc != 0)
+		return rc;
+	rc = control_open(s, error, size);
 	if (rc != 0)
 		return rc;
 	http = listener_first(&s->listeners, true);
@@ -222,7 +251,9 @@ startup_run(struct supervisor *s)
 	s->workers = s->settings.workers != 0 ? (unsigned)s->settings.workers : placement_workers();
 	log_levels(s->settings.debug, s->settings.trace);
 	log_burst(s->settings.log_burst);
-	rc = identity_find(&s->identity, &s->settings, error, sizeof(error));
+	rc = identities_find(&s->identities, &s->settings, error, sizeof(error));
+	if (rc == 0)
+		rc = sandboxes_suffice(s, error, sizeof(error));
 	if (rc == 0)
 		rc = logging_open(s, error, sizeof(error));
 	if (rc == 0) {
@@ -236,10 +267,12 @@ startup_run(struct supervisor *s)
 		return;
 	}
 	s->phase = PHASE_STARTING;
+	tickets_update(s, s->settings.tls_asked ? s->settings.tls_ticket_lifetime : 0);
+	s->layers = sandbox_enter_supervisor(sandboxes_mode(&s->settings));
 	rc = logging_start(s);
 	if (rc == 0) {
 		startup_banner(s);
-		if (s->identity.given && geteuid() != 0 && geteuid() != s->identity.uid)
+		if (s->identities.all.given && geteuid() != 0 && geteuid() != s->identities.all.uid)
 			log_warn("user: only root can change it; all processes run as user %u",
 			    (unsigned)geteuid());
 		rc = startup_prepare(s, error, sizeof(error));
@@ -250,9 +283,73 @@ startup_run(struct supervisor *s)
 		startup_start(s);
 }
 
+/* ---- -t */
+
+static void
+startup_valid(struct supervisor *s)
+{
+	fprintf(stderr, "nats-server: configuration file %s is valid (%s)\n", s->options.config,
+	    s->digest);
+	s->quiet = true;
+	supervisor_stop(s, EXIT_SUCCESS);
+}
+
+/* Only the signer knows whether the keys are good. */
+static void
+startup_test(struct supervisor *s)
+{
+	char error[4608];
+
+	if (!s->settings.tls_asked) {
+		startup_valid(s);
+		return;
+	}
+	if (identities_find(&s->identities, &s->settings, error, sizeof(error)) != 0) {
+		startup_refuse(s, "%s", error);
+		return;
+	}
+	if (documents_write(&s->documents, &s->settings) != 0 ||
+	    processes_add(s, ROLE_SIGNER, 0) == NULL) {
+		startup_refuse(s, "no memory to look at the keys");
+		return;
+	}
+	s->phase = PHASE_STARTING;
+	startup_start(s);
+}
+
+/* ---- keys */
+
+void
+startup_keys_loaded(struct supervisor *s)
+{
+	if (s->phase != PHASE_STARTING)
+		return;
+	if (s->options.action == ACTION_TEST) {
+		startup_valid(s);
+		return;
+	}
+	startup_start(s);
+	startup_served_if_ready(s);
+}
+
+void
+startup_keys_refused(struct process *signer, struct bytes why)
+{
+	struct supervisor *s = signer->supervisor;
+
+	if (s->phase != PHASE_STARTING)
+		process_kill(signer, "it cannot load its keys: %.*s", (int)why.len, why.data);
+	else if (s->options.action == ACTION_TEST)
+		startup_refuse(s, "%.*s", (int)why.len, why.data);
+	else
+		supervisor_give_up(s, "%.*s", (int)why.len, why.data);
+}
+
 static void
 startup_configured(struct supervisor *s, struct configured *c)
 {
+	char error[9216];
+
 	snprintf(s->digest, sizeof(s->digest), "%s", c->digest);
 	if (c->errors.len > 0) {
 		startup_misconfigured(s, c->errors);
@@ -260,11 +357,10 @@ startup_configured(struct supervisor *s, struct configured *c)
 		startup_print(s, c->printed);
 	} else if (startup_document(s, c) != 0) {
 		startup_refuse(s, "the settings cannot be read");
+	} else if (startup_tls(s, c, error, sizeof(error)) != 0) {
+		startup_refuse(s, "%s", error);
 	} else if (s->options.action == ACTION_TEST) {
-		fprintf(stderr, "nats-server: configuration file %s is valid (%s)\n",
-		    s->options.config, s->digest);
-		s->quiet = true;
-		supervisor_stop(s, EXIT_SUCCESS);
+		startup_test(s);
 	} else {
 		startup_run(s);
 	}
@@ -279,7 +375,21 @@ startup_complete(struct supervisor *s)
 	PROCESSES_EACH(&s->processes, p)
 		if (p->wanted && p->role != ROLE_CONFIG && p->state != PROCESS_READY)
 			return false;
-	return fabric_serves(&s->fabric);
+	return !keys_awaited(s) && fabric_serves(&s->fabric);
+}
+
+/* As the real server says it. */
+static void
+startup_tell_tls(const struct supervisor *s)
+{
+	if (!s->tls.clients)
+		return;
+	if (s->settings.allow_non_tls && !s->tls.first_only)
+		log_info("TLS available for client connections");
+	else
+		log_info("TLS required for client connections");
+	if (s->tls.first_only)
+		log_warn("Clients that are not using \"TLS Handshake First\" option will fail to connect");
 }
 
 void
@@ -300,7 +410,10 @@ startup_served_if_ready(struct supervisor *s)
 		if (!s->listeners.items[i]->http)
 			log_info("Listening for client connections on %s",
 			    listener_text(s->listeners.items[i], text, sizeof(text)));
+	startup_tell_tls(s);
+	sandboxes_tell(s);
 	log_info("Server is ready");
 	listeners_update(s);
+	watch_update(s);
 	reload_serving(s);
 }

@@ -9,10 +9,12 @@
 #include "common/log.h"
 #include "common/loop.h"
 #include "supervisor/configuring.h"
+#include "supervisor/keys.h"
 #include "supervisor/meetings.h"
 #include "supervisor/programs.h"
 #include "supervisor/supervisor.h"
 #include "supervisor/usage.h"
+#include "supervisor/watch.h"
 
 /* 0, 1 and 2 are open, so that none of ours ever gets these numbers. */
 static int
@@ -59,12 +61,16 @@ supervisor_init(struct supervisor *s, char *error, size_t size)
 	s->phase = PHASE_CONFIGURING;
 	s->files.pid_fd = -1;
 	s->listeners.reserve = -1;
+	s->control.fd = -1;
 	s->fabric.directory_fd = -1;
 	logging_init(s);
 	reload_init(s);
 	for (role = 0; role < ROLES; role++)
 		s->programs[role] = -1;
 	documents_init(&s->documents);
+	tls_files_init(&s->tls);
+	tickets_init(s);
+	watch_init(s);
 	strlcpy(error, "no standard descriptors", size);
 	rc = standard_descriptors();
 	if (rc != 0)
@@ -103,7 +109,10 @@ supervisor_free(struct supervisor *s)
 	ev_timer_stop(s->loop, &s->stopping);
 	reload_free(s);
 	meetings_stop(s);
+	watch_stop(s);
+	tickets_free(s);
 	listeners_free(s);
+	control_close(s);
 	placement_free(s);
 	fabric_free(s);
 	processes_free(&s->processes);
@@ -113,6 +122,7 @@ supervisor_free(struct supervisor *s)
 		if (s->programs[role] >= 0)
 			close(s->programs[role]);
 	documents_close(&s->documents);
+	tls_files_free(&s->tls);
 	settings_free(&s->settings);
 	ev_loop_destroy(s->loop);
 	s->loop = NULL;
@@ -128,10 +138,7 @@ supervisor_process_ready(struct process *p, const struct msg *m)
 	rc = process_ready(p, (uint32_t)m->u.ready.layers);
 	if (rc != 0 || p->state != PROCESS_READY)
 		return rc;
-	if (p->role == ROLE_SYSTEM)
-		usage_tell_all(s);
-	else if (p->role != ROLE_CONFIG)	/* gone in a moment */
-		usage_tell(s, p->pid);
+	usage_process_ready(p);
 	reload_process_ready(p);
 	switch (p->role) {
 	case ROLE_CONFIG:
@@ -141,6 +148,7 @@ supervisor_process_ready(struct process *p, const struct msg *m)
 		shutdown_continue(s);
 		break;
 	case ROLE_WORKER:
+		tickets_tell(p);
 		fabric_join(p);
 		if (s->phase == PHASE_LAME_DUCK)
 			process_send(p, &lame_duck, NULL);
@@ -148,6 +156,7 @@ supervisor_process_ready(struct process *p, const struct msg *m)
 	case ROLE_SYSTEM:
 		fabric_join(p);
 		fabric_tell_system(s);
+		control_update(s);
 		break;
 	case ROLE_MONITOR:
 		listeners_update(s);
@@ -172,6 +181,7 @@ supervisor_receive(struct channel *ch, const struct msg *m, const int *fds)
 		return supervisor_process_ready(p, m);
 	case MSG_document:
 	case MSG_printed:
+	case MSG_tls_files:
 	case MSG_configured:
 	case MSG_misconfigured:
 	case MSG_include:
@@ -207,9 +217,16 @@ supervisor_receive(struct channel *ch, const struct msg *m, const int *fds)
 	case MSG_left_word:
 		return shutdown_left_word(p->supervisor);
 	case MSG_system_lost:
-	case MSG_auth_lost:
-		meetings_repeat(p);
+		meetings_repeat(p, ROLE_SYSTEM);
 		return 0;
+	case MSG_auth_lost:
+		meetings_repeat(p, ROLE_AUTH);
+		return 0;
+	case MSG_signer_lost:
+		meetings_repeat(p, ROLE_SIGNER);
+		return 0;
+	case MSG_keys_loaded:
+		return keys_receive(p, &m->u.keys_loaded);
 	case MSG_drained:
 		if (p->supervisor->phase < PHASE_LAME_DUCK)
 			return -EBADMSG;
@@ -236,6 +253,7 @@ supervisor_process_gone(struct process *p)
 		logging_gone(s);
 	if (s->fabric.directory != NULL && p->wanted && s->phase != PHASE_STOPPING)
 		atomic_fetch_add_explicit(&s->fabric.directory->replaced, 1, memory_order_relaxed);
+	usage_process_gone(p);
 	listeners_update(s);
 	reload_process_gone(p);
 	if (s->phase == PHASE_LAME_DUCK && p->role == ROLE_WORKER)

@@ -11,6 +11,7 @@
  */
 #include <ev.h>
 #include "common/settings.h"
+#include "supervisor/control.h"
 #include "supervisor/documents.h"
 #include "supervisor/fabric.h"
 #include "supervisor/files.h"
@@ -21,6 +22,8 @@
 #include "supervisor/placement.h"
 #include "supervisor/process.h"
 #include "supervisor/reload.h"
+#include "supervisor/tickets.h"
+#include "supervisor/tls.h"
 
 enum phase {
 	PHASE_CONFIGURING, PHASE_STARTING, PHASE_SERVING, PHASE_LAME_DUCK, PHASE_STOPPING,
@@ -36,7 +39,8 @@ struct supervisor {
 	int			 status;		/* what the program will return */
 	bool			 quiet;			/* -t: ends without a word */
 	unsigned		 workers;
-	struct identity		 identity;		/* of children, from the settings */
+	struct identities	 identities;		/* of children, from the settings */
+	uint32_t		 layers;		/* of our own sandbox (common/sandbox.h) */
 	int			 programs[ROLES];	/* -1 none */
 	struct documents	 documents;		/* what each role is told at its start */
 	struct logging		 logging;
@@ -49,12 +53,17 @@ struct supervisor {
 	uint32_t		 accounts_end;		/* behind the highest number in the directory */
 	struct placement	 placement;
 	struct listeners	 listeners;
+	struct control		 control;
 	struct reload		 reload;
 	ev_signal		 signals[SUPERVISOR_SIGNALS];
 	unsigned		 words;			/* `leaving` that system has not answered */
 	bool			 parting;		/* STOPPING, and children are not told before it has */
 	ev_timer		 stopping;		/* how long it, then children, may take */
 	struct files		 files;
+	struct tls_files	 tls;			/* what the TLS document in force was made from */
+	uint64_t		 keys;			/* number of the last private key */
+	struct tickets		 tickets;
+	ev_timer		 watch;			/* until the files of `tls` are looked at (watch.h) */
 	ev_timer		 meeting;		/* until children whose channel broke get a new one (meetings.h) */
 	char			 digest[81];		/* of the configuration */
 };
@@ -75,6 +84,9 @@ void supervisor_process_gone(struct process *p);
 void startup_begin(struct supervisor *s);
 /* It died, as `how` says. Before anything serves that may be the end of us. */
 void startup_process_failed(struct process *p, const char *how);
+/* The signer has loaded its keys, or says why it cannot: before that nobody serves. */
+void startup_keys_loaded(struct supervisor *s);
+void startup_keys_refused(struct process *signer, struct bytes why);
 void startup_served_if_ready(struct supervisor *s);	/* when all are up for the first time: open the doors */
 
 /* shutdown.c */

@@ -110,7 +110,7 @@ unix_socket_change(const struct unix_socket *u, const struct unix_rights *r)
 }
 
 int
-unix_socket_listen(struct unix_socket *u, const char *path, const struct unix_rights *r,
+unix_socket_listen(struct unix_socket *u, const char *path, int type, const struct unix_rights *r,
     int backlog, const char **step)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
@@ -121,7 +121,7 @@ unix_socket_listen(struct unix_socket *u, const char *path, const struct unix_ri
 	if (*path != '/' || strlcpy(addr.sun_path, path, sizeof(addr.sun_path)) >= sizeof(addr.sun_path))
 		return *path != '/' ? -EINVAL : -ENAMETOOLONG;
 	strlcpy(u->path, path, sizeof(u->path));
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	fd = socket(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd == -1)
 		return -errno;
 	*step = "bind";
@@ -153,4 +153,14 @@ unix_socket_remove(const struct unix_socket *u)
 
 	if (lstat(u->path, &st) == 0 && st.st_dev == u->device && st.st_ino == u->inode)
 		unlink(u->path);
+}
+
+void
+unix_socket_sweep(const char *path)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+
+	if (strlcpy(addr.sun_path, path, sizeof(addr.sun_path)) < sizeof(addr.sun_path) &&
+	    socket_is_dead(&addr))
+		unlink(path);
 }

@@ -40,10 +40,10 @@ int unix_rights_find(struct unix_rights *r, const struct settings *st, int patie
     size_t size);
 
 /*
- * Bind and listen, non-blocking. The descriptor, and *u is what unix_socket_remove() needs;
+ * Bind and listen, non-blocking; type: SOCK_STREAM, SOCK_SEQPACKET. The descriptor, and *u is what unix_socket_remove() needs;
  * or -errno with the step that failed: -EADDRINUSE: somebody listens there, or it is no socket.
  */
-int unix_socket_listen(struct unix_socket *u, const char *path, const struct unix_rights *r,
+int unix_socket_listen(struct unix_socket *u, const char *path, int type, const struct unix_rights *r,
     int backlog, const char **step);
 
 /* Other rights. 0 or -errno. */
@@ -51,4 +51,7 @@ int unix_socket_change(const struct unix_socket *u, const struct unix_rights *r)
 
 /* Remove the file if it is still ours; before the descriptor is closed, or its number may be another's. */
 void unix_socket_remove(const struct unix_socket *u);
+
+/* Remove a socket at which nobody listens any more. */
+void unix_socket_sweep(const char *path);
 #endif

@@ -1,14 +1,15 @@
 #ifndef SUPERVISOR_USAGE_H
 #define SUPERVISOR_USAGE_H
-/* What system needs to tell of memory and processor time: it cannot open /proc itself. */
-#include <sys/types.h>
+/*
+ * What system shows of the processes: which there are, and their /proc/PID/stat, which it
+ * cannot open itself. Where /proc is missing so are they.
+ */
 
-struct supervisor;
+struct process;
 
-/* Give system the /proc/PID/stat of one process. Without a system, or where
- * /proc is missing, nothing happens: the figures lack that process. */
-void usage_tell(struct supervisor *s, pid_t pid);
+/* It is ready: tell system; a new system is told of all, ourselves included. */
+void usage_process_ready(struct process *p);
 
-/* A new system: of all that run, ourselves included. */
-void usage_tell_all(struct supervisor *s);
+/* It has ended. */
+void usage_process_gone(struct process *p);
 #endif

@@ -7,23 +7,35 @@
  */
 #include "tls/signing.h"
 
+struct tls_certificate { X509 *own; STACK_OF(X509) *chain; EVP_PKEY *key; };
+
 struct tls_context {
 	unsigned	 references;
-	SSL_CTX		*ssl;		/* of the first certificate; others are chosen in its SNI callback */
+	SSL_CTX		*ssl;		/* shows the first certificate, if no other fits better what the client asks for */
 	struct signing	*signing;
 	bool		 verify, map, first;
 	double		 timeout, fallback;	/* seconds; fallback 0: no INFO before the handshake at all */
 	uint64_t	 not_after;	/* when the first of its own certificates expires, microseconds since 1970 */
 	uint8_t		(*pins)[32];	/* SHA-256 of SubjectPublicKeyInfo; one of them, if npins > 0 */
 	size_t		 npins;
-	SSL_CTX		**others;	/* of further certificates */
-	size_t		 nothers;
+	struct tls_certificate *certificates;
+	size_t		 ncertificates;
 	uint8_t		 session[32];	/* what sessions are bound to: resumed only where the same would be verified */
 	struct tls_tickets *tickets;
 };
 
-/* Keys of session tickets, shared by all contexts of a process. */
-struct tls_tickets { uint8_t keys[8][TICKET_KEY]; size_t count; };
+/* Keys of session tickets, shared by all contexts of a process; without any, sessions are not resumed. */
+struct tls_tickets {
+	uint8_t	 keys[8][TICKET_KEY];
+	size_t	 count;
+	long	 lifetime;	/* seconds, for contexts that are read from now on; 0: OpenSSL's */
+};
+
+/*
+ * Before the sandbox, in every process that reads contexts: what OpenSSL would load later, and no
+ * configuration of its own (openssl.cnf). Part of signing_init().
+ */
+void tls_load(void);
 
 /* `ticket_keys` came: the first for new tickets, all of them for old ones. */
 void tls_tickets_set(struct tls_tickets *t, struct bytes keys);

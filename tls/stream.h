@@ -11,7 +11,8 @@
 
 #define TLS_BUFFER	(128u << 10)	/* ciphertext of one read or write */
 
-struct tls_buffers { char *in, *out; };
+/* plain: where small pieces are put together for a record. */
+struct tls_buffers { char *in, *out, *plain; };
 struct tls_stream;
 
 /* 0 or -ENOMEM. */
@@ -68,10 +69,17 @@ uint64_t tls_bytes(const struct tls_stream *s);		/* that are kept for it, as far
 
 /*
  * Records `certificate_name` of its verified certificate, in the order in which users are
- * looked for: e-mail addresses, DNS names, URIs, subject (RFC 2253). 0: also if it
- * showed none; -ENOMEM; -EMSGSIZE: it has more names than `login` takes.
+ * looked for: e-mail addresses, DNS names, URIs, subject (as a distinguished name, RFC 2253,
+ * then as text). Names with control characters are left out. 0: also if it showed none; -ENOMEM; -EMSGSIZE: it has more names than `login` takes.
  */
 int tls_names(const struct tls_stream *s, msgpack_sbuffer *out);
+/* What reports say of its certificate. */
+struct tls_peer {
+	char	subject[256];		/* as the real server prints it; cut */
+	uint8_t	key[32], certificate[32];	/* SHA-256 of SubjectPublicKeyInfo, and of all of it */
+};
+/* False: it showed none, or there is no memory. */
+bool tls_peer_facts(const struct tls_stream *s, struct tls_peer *out);
 /* Its certificate; NULL: it showed none. The caller's. */
 X509 *tls_peer(const struct tls_stream *s);
 #endif

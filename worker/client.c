@@ -15,6 +15,7 @@
 #include "worker/limits.h"
 #include "worker/login.h"
 #include "worker/ping.h"
+#include "worker/secure.h"
 #include "worker/sids.h"
 #include "worker/slow.h"
 #include "worker/trace.h"
@@ -45,6 +46,7 @@ static const char *const reasons[] = {
 	[CLOSE_KICKED] = "Kicked",
 	[CLOSE_RATE] = "Maximum Message Rate Exceeded",
 	[CLOSE_MAX_MEMORY] = "Maximum Memory Exceeded",
+	[CLOSE_TLS] = "TLS Handshake Failure",
 };
 
 const char *
@@ -169,6 +171,17 @@ client_belongs(struct client *c, uint32_t account, const char *user)
 }
 
 void
+client_secured(struct client *c, const struct secure_record *secure)
+{
+	struct connection_record	*r = client_record(c);
+
+	record_begin(r);
+	r->secure = 1;
+	tables_secure(c->worker->part.tables.base)[c->slot] = *secure;
+	record_end(r);
+}
+
+void
 client_account(struct client *c)
 {
 	struct connection_record	*r = client_record(c);
@@ -198,9 +211,13 @@ client_event(struct ev_loop *loop, ev_io *io, int events)
 {
 	struct client	*c = io->data;
 
+	if (c->secure != NULL && c->secure->handshake != NULL) {
+		secure_event(c, events);
+		return;
+	}
 	if ((events & EV_WRITE) != 0)
 		client_flush(c);
-	if ((events & EV_READ) != 0 && c->io.fd != -1)
+	if ((events & EV_READ) != 0 && c->io.fd != -1 && c->list != &c->worker->unread)
 		input_read(c);
 }
 
@@ -284,15 +301,28 @@ client_open(struct client *c)
 	c->drained = ev_now(c->worker->loop);
 	slow_mark(c);
 	identity_flags(c);
-	if (c->worker->settings->auth_asked && c->refusal == REFUSE_NOTHING && identity_new(c) != 0) {
+	if (c->refusal == REFUSE_NOTHING &&
+	    ((c->worker->settings->auth_asked && identity_new(c) != 0) || secure_new(c) != 0)) {
 		client_close(c, CLOSE_MEMORY);
 		return;
 	}
-	client_say_info(c, INFO_FIRST);
-	if (c->refusal != REFUSE_NOTHING) {
+	if (!secure_is_silent(c))
+		client_say_info(c, INFO_FIRST);
+	if (c->refusal != REFUSE_NOTHING)
 		client_refuse(c, (enum refusal)c->refusal);
+	else if (c->secure != NULL)
+		secure_begin(c);
+	else
+		client_serve(c);
+}
+
+void
+client_serve(struct client *c)
+{
+	if (c->state != CLIENT_OPEN)
 		return;
-	}
+	if (c->identity != NULL)
+		identity_wait(c->identity);
 	ping_begin(c);
 	client_watch(c);
 }
@@ -320,6 +350,7 @@ client_watch(struct client *c)
 	if ((c->flags & CLIENT_WRITES) != 0 ||
 	    (c->state == CLIENT_CLOSING && c->out.pending > 0))
 		events |= EV_WRITE;
+	events |= secure_events(c);
 	if (ev_is_active(&c->io) && (c->io.events & (EV_READ | EV_WRITE)) == events)
 		return;
 	ev_io_stop(c->worker->loop, &c->io);
@@ -369,7 +400,7 @@ client_stop(struct client *c, enum client_stop why)
 		client_unlist(c);
 		break;
 	case CLIENT_LEASE: case CLIENT_RATED: case CLIENT_WAITS:	/* onto a list of its account's */
-	case CLIENT_READS:
+	case CLIENT_READS: case CLIENT_SHAKES:
 		break;
 	}
 	client_watch(c);
@@ -389,6 +420,7 @@ client_resume(struct client *c)
 	c->interrupt = false;
 	client_watch(c);
 	input_resume(c);
+	secure_look(c);
 }
 
 unsigned
@@ -404,7 +436,7 @@ client_drop(struct client *c, unsigned most)
 void
 client_say(struct client *c, struct bytes line)
 {
-	if (c->state != CLIENT_OPEN)
+	if (c->state != CLIENT_OPEN || secure_is_mute(c))
 		return;
 	if (log_traces())
 		trace_said(c, line);
@@ -434,6 +466,7 @@ client_say_info(struct client *c, enum info_kind kind)
 	info.max_payload = (uint32_t)limits_payload(c);
 	info.client_id = c->cid;
 	info.client_ip = client_record(c)->host;
+	secure_describe(c, &info);
 	info.lame_duck = w->lame_duck != NULL || kind == INFO_LAME_DUCK;
 	/* As in the 2.x server, where only the first one says what no_auth_user makes of it. */
 	info.auth_required = s->auth_required || (s->no_auth_user_given && kind != INFO_FIRST);
@@ -465,6 +498,7 @@ client_hang_up(struct client *c)
 	loop_forget(w->loop, c->io.fd);	/* the supervisor may not have closed its copy yet */
 	close(c->io.fd);
 	c->io.fd = -1;
+	secure_free(c);
 	output_clear(&w->pool, &c->out);
 	limits_pending(c);
 	deadline_end(&w->lingering, c);
@@ -475,8 +509,9 @@ client_hang_up(struct client *c)
 static void
 client_farewell(struct client *c)
 {
-	if (c->out.pending == 0 && (c->flags & CLIENT_SHUT) == 0) {
+	if (c->out.pending == 0 && secure_unsent(c) == 0 && (c->flags & CLIENT_SHUT) == 0) {
 		c->flags |= CLIENT_SHUT;
+		secure_close(c);
 		if ((c->flags & CLIENT_ENDED) != 0 || c->worker->stopping ||
 		    shutdown(c->io.fd, SHUT_WR) == -1) {
 			client_hang_up(c);
@@ -508,7 +543,7 @@ client_flush(struct client *c)
 
 	if (c->io.fd == -1)
 		return;
-	rc = output_send(&w->pool, &c->out, c->io.fd, &sent);
+	rc = output_send(&w->pool, &c->out, c->io.fd, c->secure == NULL ? NULL : c->secure->stream, &sent);
 	c->tried = ev_now(w->loop);
 	if (sent > 0)
 		client_drained(c);
@@ -570,6 +605,7 @@ client_close(struct client *c, enum close_reason reason)
 	c->mark = 0;
 	c->flags &= ~(uint32_t)CLIENT_CHECKED;	/* deliver_slowly() refuses it */
 	identity_rest(c->identity);
+	secure_rest(c);
 	if (reason_is_abrupt(reason))
 		c->flags |= CLIENT_SHUT;	/* no last words */
 	if ((c->flags & CLIENT_SLOW) != 0)
@@ -591,6 +627,7 @@ client_forget(struct client *c)
 	sids_forget(c);
 	limits_leave(c);
 	identity_free(c->identity);
+	secure_free(c);
 	closed_note(w, c->cid);
 	slot_give(w, c->slot);
 	w->open--;

@@ -34,6 +34,7 @@ enum client_stop {
 	CLIENT_LEASE,		/* auth is asked whether its account may have it, or one subscription more */
 	CLIENT_RATED,		/* its account, or its user, published as much as it may for now */
 	CLIENT_WAITS,		/* its account had its share of this turn of the loop */
+	CLIENT_SHAKES,		/* it has no TLS yet, or did not say whether it wants it: secure.h */
 };
 
 enum client_flags {
@@ -71,16 +72,18 @@ enum close_reason {
 	CLOSE_MAX_CONNECTIONS, CLOSE_MAX_PAYLOAD, CLOSE_MAX_CONTROL_LINE,
 	CLOSE_SHUTDOWN, CLOSE_503_HEADERS, CLOSE_MEMORY,
 	CLOSE_AUTHENTICATION_TIMEOUT, CLOSE_EXPIRED, CLOSE_MAX_ACCOUNT_CONNECTIONS, CLOSE_KICKED,
-	CLOSE_RATE, CLOSE_MAX_MEMORY,
+	CLOSE_RATE, CLOSE_MAX_MEMORY, CLOSE_TLS,
 };
 
 /* Bits of subscription.flags that are ours. */
 #define SUBSCRIPTION_FILTERED	0x01	/* some of what it matches is denied: policy_delivers() */
 
 struct client;
+struct secure_record;
 struct identity;
 struct rest;
 struct incoming;
+struct secure;
 struct worker;
 
 TAILQ_HEAD(client_list, client);
@@ -102,6 +105,7 @@ struct client {
 	uint32_t		 allowance;	/* bytes it may still send before it is paced again; 0: any */
 	uint32_t		 pings;		/* not answered */
 	struct identity		*identity;	/* NULL: auth is not asked */
+	struct secure		*secure;	/* its TLS; NULL: none */
 	struct publish_hint	 hint;
 	struct rest		*rest;		/* input that is not parsed yet; NULL: none */
 	struct incoming		*incoming;	/* a large message that is coming in; NULL: none */
@@ -128,8 +132,10 @@ struct client {
  */
 int client_new(struct worker *w, const struct msg_connection *m, int fd);
 
-/* `taken` was said: INFO, and it may speak. */
+/* `taken` was said: INFO, and it may speak, perhaps after a handshake. */
 void client_open(struct client *c);
+/* It may speak: auth_timeout begins, and its pings do. */
+void client_serve(struct client *c);
 
 /*
  * The end of an open client, now or after its last words. Safe wherever the
@@ -175,6 +181,9 @@ void client_belongs(struct client *c, uint32_t account, const char *user);
 
 /* What CONNECT said of the client itself, into its record. */
 void client_describe(struct client *c, const struct nats_connect *connect);
+
+/* Its TLS, into the tables. */
+void client_secured(struct client *c, const struct secure_record *secure);
 
 /* Its counters into the tables. */
 void client_account(struct client *c);

@@ -32,8 +32,15 @@ event_fill(const struct client *c, struct msg_client_event *e)
 		.in_msgs = count(&r->in_msgs), .in_bytes = count(&r->in_bytes),
 		.out_msgs = count(&r->out_msgs), .out_bytes = count(&r->out_bytes),
 		.subscriptions = atomic_load_explicit(&r->subscriptions, memory_order_relaxed),
-		.reason = { "", 0 },
+		.reason = { "", 0 }, .secure_version = { "", 0 }, .secure_cipher = { "", 0 },
 	};
+	if (r->secure != 0) {
+		const struct secure_record	*s = tables_secure(c->worker->part.tables.base) + c->slot;
+
+		e->secure_version = field(s->version);
+		e->secure_cipher = field(s->cipher);
+		e->secure_first = s->first;
+	}
 }
 
 static void

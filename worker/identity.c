@@ -83,8 +83,14 @@ identity_new(struct client *c)
 	ev_timer_init(&id->timer, time_is_over, 0, 0);
 	id->timer.data = id;
 	c->identity = id;
-	timer_set(id, c->worker->settings->auth_timeout);
+	identity_wait(id);
 	return 0;
+}
+
+void
+identity_wait(struct identity *id)
+{
+	timer_set(id, id->client->worker->settings->auth_timeout);
 }
 
 void

@@ -55,6 +55,8 @@ struct verdict {
 
 /* Give c one; auth_timeout begins. 0 or -ENOMEM. */
 int identity_new(struct client *c);
+/* auth_timeout begins anew. */
+void identity_wait(struct identity *id);
 /* It is closing: nothing more is to happen by itself. NULL is nothing. */
 void identity_rest(struct identity *id);
 /* The client has none any more. NULL is nothing. */

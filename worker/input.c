@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "worker/input.h"
 #include "worker/limits.h"
+#include "worker/secure.h"
 #include "worker/session.h"
 #include "worker/slow.h"
 #include "worker/trace.h"
@@ -145,7 +146,6 @@ input_fill(struct client *c, size_t *kept)
 	struct worker	*w = c->worker;
 	struct incoming	*in = c->incoming;
 	struct iovec	 iov[2];
-	struct msghdr	 msg = { .msg_iov = iov, .msg_iovlen = 2 };
 	size_t		 budget = input_budget(c);
 
 	*kept = 0;
@@ -158,7 +158,7 @@ input_fill(struct client *c, size_t *kept)
 			iov[0].iov_len = budget;
 		iov[1].iov_base = w->buffer;
 		iov[1].iov_len = iov[0].iov_len == budget ? 0 : READ_BEHIND;
-		return recvmsg(c->io.fd, &msg, MSG_DONTWAIT);
+		return secure_read(c, iov, 2);
 	}
 	if (c->rest != NULL) {
 		*kept = c->rest->len;
@@ -170,7 +170,8 @@ input_fill(struct client *c, size_t *kept)
 	}
 	if (budget > w->buffer_size - INPUT_SLACK - *kept)
 		budget = w->buffer_size - INPUT_SLACK - *kept;
-	return recv(c->io.fd, w->buffer + *kept, budget, MSG_DONTWAIT);
+	iov[0] = (struct iovec){ w->buffer + *kept, budget };
+	return secure_read(c, iov, 1);
 }
 
 /* The first n bytes read belong to the message that is coming in. How many are behind it. */
@@ -220,6 +221,19 @@ input_discard(struct client *c)
 		client_watch(c);
 }
 
+/* Its end, an error, or not what it seemed. */
+static void
+input_nothing(struct client *c, ssize_t n)
+{
+	if (n == 0) {
+		c->flags |= CLIENT_ENDED;
+		client_close(c, CLOSE_CLIENT);
+	} else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
+		client_debug(c, "read error: %s", errno == EPROTO ? tls_error(c->secure->stream) : strerror(errno));
+		client_close(c, CLOSE_READ);
+	}
+}
+
 void
 input_read(struct client *c)
 {
@@ -237,13 +251,8 @@ input_read(struct client *c)
 	n = input_fill(c, &kept);
 	if (n <= 0) {
 		input_keep(c, w->buffer, kept);
-		if (n == 0) {
-			c->flags |= CLIENT_ENDED;
-			client_close(c, CLOSE_CLIENT);
-		} else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
-			client_debug(c, "read error: %s", strerror(errno));
-			client_close(c, CLOSE_READ);
-		}
+		input_nothing(c, n);
+		secure_look(c);
 		return;
 	}
 	broker_refresh(w->broker);
@@ -252,6 +261,14 @@ input_read(struct client *c)
 		n = (ssize_t)input_take(c, (size_t)n);
 	input_parse(c, kept + (size_t)n);
 	session_end(c);
+	secure_look(c);
+}
+
+void
+input_again(struct client *c)
+{
+	client_move(c, NULL);
+	input_read(c);
 }
 
 void

@@ -24,6 +24,9 @@ struct incoming {
 /* Its socket is readable. */
 void input_read(struct client *c);
 
+/* The same of one whose stream has more, from worker.unread. */
+void input_again(struct client *c);
+
 /* It is read again after it was stopped: what was kept comes first. */
 void input_resume(struct client *c);
 

@@ -5,6 +5,7 @@
 #include "worker/input.h"
 #include "worker/limits.h"
 #include "worker/login.h"
+#include "worker/secure.h"
 #include "worker/slow.h"
 #include "worker/tenant.h"
 #include "worker/trace.h"
@@ -125,7 +126,7 @@ memory_of(const struct client *c)
 	if (c->state != CLIENT_OPEN)
 		return pending;
 	return pending + ((c->flags & CLIENT_REPEATS) != 0 ? 0 : input_held(c)) +
-	    LIMITS_CLIENT + (uint64_t)c->subscriptions * LIMITS_SUBSCRIPTION;
+	    LIMITS_CLIENT + secure_held(c) + (uint64_t)c->subscriptions * LIMITS_SUBSCRIPTION;
 }
 
 /* ---- memory */
@@ -150,7 +151,7 @@ memory_lacks(const struct client *c, int64_t need)
 int64_t
 limits_need(const struct client *c)
 {
-	return c->identity->tenancy.memory == 0 ? LIMITS_CLIENT : LIMITS_SUBSCRIPTION;
+	return c->identity->tenancy.memory == 0 ? LIMITS_CLIENT + (int64_t)secure_held(c) : LIMITS_SUBSCRIPTION;
 }
 
 static void
@@ -185,7 +186,7 @@ limits_house(struct client *c)
 	if (own->memory > 0 || !is_limited(c, LEASE_MEMORY, LEASE_MEMORY))
 		return true;
 	c->flags &= ~(uint32_t)CLIENT_FULL;
-	if ((t = memory_lacks(c, LIMITS_CLIENT)) == NULL) {
+	if ((t = memory_lacks(c, limits_need(c))) == NULL) {
 		memory_count(c, own, memory_of(c));
 		return true;
 	}

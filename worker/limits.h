@@ -14,7 +14,7 @@
  *   subscriptions   what may be added at once        those that there are
  *   pending         what may be added; below 0: over bytes that wait for its clients
  *   memory          the same                         bytes that are held for its clients: what waits,
- *                                                    input, LIMITS_CLIENT, LIMITS_SUBSCRIPTION each
+ *                                                    input, TLS, LIMITS_CLIENT, LIMITS_SUBSCRIPTION each
  *   messages, bytes what may be published at once    -
  *
  * Of the first three, free + used is what auth counts as lent. Auth's word is

@@ -8,6 +8,7 @@
 #include "common/records.h"
 #include "nats/base64.h"
 #include "worker/login.h"
+#include "worker/secure.h"
 #include "worker/session.h"
 #include "worker/trace.h"
 #include "worker/worker.h"
@@ -437,16 +438,23 @@ auth_tell(struct worker *w, const struct msg *m)
 	return channel_send(&l->channel, m, NULL);
 }
 
+static uint64_t
+peer_number(uint32_t id)
+{
+	return id == UINT32_MAX ? NO_PEER : id;
+}
+
+/* certificate: records of the names in its certificate. */
 static bool
-question_send(struct worker *w, struct question *q)
+question_send(struct worker *w, struct question *q, struct bytes certificate)
 {
 	const struct client		*c = q->identity->client;
 	const struct nats_connect	*o = &q->connect;
 	struct msg			 m = { .type = MSG_login, .u.login = {
 	    .cid = c->cid, .address = bytes_of(client_record(c)->host), .connection_type = CONNECTION_STANDARD,
-	    .peer_uid = c->peer_uid, .peer_gid = c->peer_gid, .nonce = q->identity->nonce, .implicit = q->implicit,
+	    .peer_uid = peer_number(c->peer_uid), .peer_gid = peer_number(c->peer_gid), .nonce = q->identity->nonce, .implicit = q->implicit,
 	    .user = text_of(o->user), .pass = text_of(o->pass), .token = text_of(o->auth_token),
-	    .nkey = text_of(o->nkey), .sig = text_of(o->sig), .certificate = { "", 0 } } };
+	    .nkey = text_of(o->nkey), .sig = text_of(o->sig), .certificate = certificate } };
 
 	if (!logins_send(w, &m))
 		return false;
@@ -454,6 +462,27 @@ question_send(struct worker *w, struct question *q)
 	q->sent = true;
 	q->identity->known = true;
 	return true;
+}
+
+/* The names of its certificate go along. One that has more than fit, or than there is memory for, is refused. */
+static bool
+question_ask(struct worker *w, struct question *q)
+{
+	struct client	*c = q->identity->client;
+	msgpack_sbuffer	 names;
+	bool		 done = true;
+
+	msgpack_sbuffer_init(&names);
+	if (secure_names(c, &names) == 0)
+		done = question_send(w, q, names.size == 0 ? (struct bytes){ "", 0 } :
+		    (struct bytes){ names.data, names.size });
+	else {
+		TAILQ_REMOVE(&w->logins.unsent, q, entry);
+		q->sent = true;		/* as far as it ever will be */
+		question_refuse(c, AUTH_VIOLATION);
+	}
+	msgpack_sbuffer_destroy(&names);
+	return done;
 }
 
 static bool
@@ -536,7 +565,7 @@ logins_flush(struct worker *w)
 	if (!gone_send(w))
 		goto out;
 	while (l->channel.queued < LOGIN_QUEUE && (q = TAILQ_FIRST(&l->unsent)) != NULL)
-		if (!question_send(w, q))
+		if (!question_ask(w, q))
 			break;
  out:
 	if (l->ngone == LOGIN_GONE)	/* auth is to be told anew of who is here */

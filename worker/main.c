@@ -20,7 +20,7 @@ main(void)
 	child_init(&child, ROLE_WORKER, worker_receive, &w);
 	if ((rc = worker_init(&w, &child)) != 0)
 		fatal("worker: %s", strerror(-rc));
-	child_ready(&child, &sandbox_worker);
+	child_ready(&child);
 	/* From here on, and not before, bytes from outside are read. */
 	child_run(&child);
 	worker_free(&w);

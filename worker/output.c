@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "tls/stream.h"
 #include "worker/output.h"
 
 #define IOVECS	128		/* pieces in one system call */
@@ -212,35 +213,64 @@ output_sent(struct output_pool *pool, struct output *out, size_t len)
 	}
 }
 
-int
-output_send(struct output_pool *pool, struct output *out, int fd, size_t *sent)
+static ssize_t
+pieces_write(int fd, struct tls_stream *tls, struct iovec *iov, unsigned count)
+{
+	struct msghdr	 msg = { .msg_iov = iov, .msg_iovlen = count };
+
+	if (tls != NULL)
+		return tls_write(tls, iov, count);
+	if (count == 1)
+		return send(fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	return sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static int
+pieces_send(struct output_pool *pool, struct output *out, int fd, struct tls_stream *tls, size_t *sent)
 {
 	struct iovec	 iov[IOVECS];
-	struct msghdr	 msg = { .msg_iov = iov };
+	unsigned	 count;
 	size_t		 want;
 	ssize_t		 n;
 
 	*sent = 0;
 	while (out->first != NULL) {
-		msg.msg_iovlen = output_iovecs(out, iov);
+		count = output_iovecs(out, iov);
 		want = 0;
-		for (size_t i = 0; i < msg.msg_iovlen; i++)
+		for (unsigned i = 0; i < count; i++)
 			want += iov[i].iov_len;
-		if (msg.msg_iovlen == 1)
-			n = send(fd, iov[0].iov_base, want, MSG_NOSIGNAL | MSG_DONTWAIT);
-		else
-			n = sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+		n = pieces_write(fd, tls, iov, count);
 		if (n == -1 && errno == EINTR)
 			continue;
 		if (n == -1)
 			return errno == EWOULDBLOCK ? -EAGAIN : -errno;
 		output_sent(pool, out, (size_t)n);
 		*sent += (size_t)n;
-		if ((size_t)n < want)
+		if ((size_t)n < want && tls == NULL)
 			return -EAGAIN;
 	}
 	out->class = *sent > class_room(2) ? 3 : *sent > class_room(1) ? 2 : 1;
 	return 0;
+}
+
+int
+output_send(struct output_pool *pool, struct output *out, int fd, struct tls_stream *tls, size_t *sent)
+{
+	size_t	 waited = tls == NULL ? 0 : tls_unsent(tls), wait;
+	int	 rc = 0;
+
+	*sent = 0;
+	if (waited > 0)
+		rc = tls_flush(tls);
+	if (rc == 0)
+		rc = pieces_send(pool, out, fd, tls, sent);
+	if (tls == NULL)
+		return rc;
+	if (rc == 0)
+		rc = tls_flush(tls);
+	wait = tls_unsent(tls);
+	*sent = waited + *sent > wait ? waited + *sent - wait : 0;
+	return rc;
 }
 
 unsigned

@@ -74,11 +74,14 @@ bool output_bytes(struct output_pool *pool, struct output *out, const char *data
 bool output_reference(struct output_pool *pool, struct output *out, struct block *block,
     const char *data, size_t len);
 
+struct tls_stream;
+
 /*
- * Write to a socket what it takes. 0: all; -EAGAIN: it is full; -errno: it is
- * of no more use. *sent: bytes that went.
+ * Write to a socket what it takes, through TLS if tls is not NULL. 0: all; -EAGAIN: it is full;
+ * -errno: it is of no more use. *sent: bytes that went; with TLS what the stream has
+ * taken is not sent before the socket took it.
  */
-int output_send(struct output_pool *pool, struct output *out, int fd, size_t *sent);
+int output_send(struct output_pool *pool, struct output *out, int fd, struct tls_stream *tls, size_t *sent);
 
 /* How many pieces are in the queue; walks it. */
 unsigned output_pieces(const struct output *out);

@@ -67,6 +67,9 @@ worker_copy(void *program, const struct segment *to)
 
 	memcpy(to->base, w->head, sizeof(*w->head));
 	memcpy(tables_connections(to->base), w->records, w->top * sizeof(*w->records));
+	for (uint32_t i = 0; i < w->top; i++)
+		if (w->records[i].secure != 0)
+			tables_secure(to->base)[i] = tables_secure(w->part.tables.base)[i];
 }
 
 static void

@@ -5,6 +5,7 @@
 #include "worker/input.h"
 #include "worker/ping.h"
 #include "worker/reload.h"
+#include "worker/secure.h"
 #include "worker/session.h"
 #include "worker/slow.h"
 #include "worker/worker.h"
@@ -50,6 +51,10 @@ worker_check(struct child *child, const struct settings *next)
 		return "no memory for lines of max_control_line";
 	if (advertised_read(&a, next) != 0)
 		return "no memory for client_advertise";
+	if (secure_check(w, child->next_tls, next, &why) != 0) {
+		free(a.host);
+		return why;
+	}
 	free(w->next_advertised.host);
 	w->next_advertised = a;
 	participant_raise_payload(&w->part, (size_t)next->max_payload);
@@ -77,6 +82,7 @@ worker_apply(struct child *child, const struct settings *before)
 	struct client		*c;
 
 	accounts_apply(w);
+	secure_apply(w);
 	free(w->advertised.host);
 	w->advertised = w->next_advertised;
 	w->next_advertised = (struct advertised){ NULL, 0 };

@@ -4,6 +4,7 @@
 #include "worker/client.h"
 #include "worker/deadline.h"
 #include "worker/limits.h"
+#include "worker/secure.h"
 #include "worker/sids.h"
 #include "worker/slow.h"
 #include "worker/tenant.h"
@@ -176,7 +177,7 @@ slow_wrote(struct client *c, size_t sent)
 			c->flags |= CLIENT_TOOK;
 		return;
 	}
-	c->write_left = c->out.pending;
+	c->write_left = c->out.pending + secure_unsent(c);
 	c->flags &= ~(uint32_t)CLIENT_TOOK;
 	deadline_begin(&c->worker->writing, c);
 }

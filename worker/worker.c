@@ -10,6 +10,7 @@
 #include "worker/input.h"
 #include "worker/lame_duck.h"
 #include "worker/reload.h"
+#include "worker/secure.h"
 #include "worker/session.h"
 #include "worker/sids.h"
 #include "worker/slow.h"
@@ -91,6 +92,12 @@ worker_receive(struct channel *ch, const struct msg *m, const int *fds)
 		return lame_duck_begin(w);
 	case MSG_auth_channel:
 		return login_channel(w, fds[0]);
+	case MSG_signer_channel:
+		signing_channel(&w->signing, fds[0]);
+		return 0;
+	case MSG_ticket_keys:
+		tls_tickets_set(&w->tickets, m->u.ticket_keys.keys);
+		return 0;
 	default:
 		return participant_receive(&w->part, m, fds);
 	}
@@ -261,7 +268,8 @@ worker_turn_end(struct worker *w)
 	broker_flush(w->broker);
 	lane_timeout_set(w);
 	busy = busy || w->more || w->unblocked || w->caught_up || w->touched != NULL ||
-	    !TAILQ_EMPTY(&w->yielding) || !TAILQ_EMPTY(&w->closing) || limits_wait(&w->limits);
+	    !TAILQ_EMPTY(&w->yielding) || !TAILQ_EMPTY(&w->closing) ||
+	    !TAILQ_EMPTY(&w->unread) || !TAILQ_EMPTY(&w->shaking) || limits_wait(&w->limits);
 	busy_set(w, busy || !broker_sleep(w->broker));
 	if (w->stopping && w->open == 0)
 		ev_break(w->loop, EVBREAK_ALL);
@@ -275,6 +283,9 @@ worker_turn_begin(struct worker *w)
 	broker_wake(w->broker);
 	w->more = broker_drain(w->broker, DRAIN_BUDGET);
 	limits_turn(w);
+	w->shakes = 0;
+	list_resume(&w->shaking, secure_resume);
+	list_resume(&w->unread, input_again);
 	clients_flush_heavy(w);
 }
 
@@ -406,6 +417,10 @@ worker_init(struct worker *w, struct child *child)
 		return rc;
 	if ((rc = peers_init(w)) != 0 || (rc = policies_new(&w->policies)) != 0)
 		return rc;
+	if ((rc = secure_init(w, &why)) != 0) {
+		log_error("%s", why);
+		return rc;
+	}
 	if ((rc = accounts_read(&w->accounts, child->accounts, ROLE_WORKER, "", &why)) != 0) {
 		log_error("accounts: %s (%s)", why, strerror(-rc));
 		return rc;
@@ -436,6 +451,7 @@ void
 worker_free(struct worker *w)
 {
 	clients_free(w);
+	secures_free(w);
 	limits_free(w);
 	watchers_stop(w);
 	lame_duck_free(w);

@@ -9,6 +9,7 @@
 #include "broker/participant.h"
 #include "common/child.h"
 #include "shm/segment.h"
+#include "tls/stream.h"
 #include "worker/client.h"
 #include "worker/deadline.h"
 #include "worker/deliver.h"
@@ -46,6 +47,12 @@ struct worker {
 	struct logins		 logins;
 	uint64_t		 answers;	/* that were given in the system account's name */
 
+	/* TLS */
+	struct tls_context	*tls, *next_tls;	/* NULL: none; next: prepared by a reload */
+	struct signing		 signing;
+	struct tls_tickets	 tickets;
+	struct tls_buffers	 tls_buffers;
+
 	/* clients, by slot */
 	struct client		**clients;
 	uint32_t		 slots, top;	/* room of clients, slots ever used */
@@ -57,6 +64,9 @@ struct worker {
 	/* this turn of the loop */
 	struct client		*touched, *heavy;
 	struct client_list	 fresh, blocked, dropping, yielding, closing;
+	struct client_list	 unread;	/* their streams have more to read */
+	struct client_list	 shaking;	/* the next steps of their handshakes are for the next turn */
+	unsigned		 shakes;	/* steps that were made in this turn */
 	struct client_list	 ended;		/* only `closed` is to be said for them, and cannot be now */
 	uint64_t		 taken, told;	/* highest cid to say `taken` for (0: none), and said */
 	uint64_t		 closed[CLOSED_MOST];	/* cids to say `closed` for */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "admin/ctl/ctl.h"
+#include "common/log.h"
 
 static void ctl_complain(const char *format, va_list ap) __attribute__((format(printf, 1, 0)));
 
@@ -36,7 +37,14 @@ ctl_misused(const char *format, ...)
 	ctl_complain(format, ap);
 	va_end(ap);
 	fprintf(stderr, "%s --help shows how it is used\n", getprogname());
-	return EXIT_FAILURE;
+	return CTL_MISUSED;
+}
+
+const char *
+ctl_printable(char *out, size_t size, struct bytes text)
+{
+	out[log_escape(out, size - 1, text)] = '\0';
+	return out;
 }
 
 int

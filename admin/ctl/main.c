@@ -13,6 +13,7 @@ static const struct ctl_command {
 	{ "passwd", "[-p] [-c cost]", "make a password, or read one, and show its bcrypt hash", passwd_command },
 	{ "nkey", "user|account|server [--seed-only]", "make a pair of keys", nkey_command },
 	{ "nkey", "[user|account|server] --public file ...", "show the public keys of seeds", nkey_command },
+	{ "status", "[--json] [-s socket]", "show a server's processes", status_command },
 };
 #define COMMANDS	(sizeof(commands) / sizeof(commands[0]))
 

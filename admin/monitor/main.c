@@ -87,7 +87,7 @@ main(void)
 	child_init(&m.child, ROLE_MONITOR, receive, &m);
 	if (http_start(&m.http, m.child.loop, ask, &m) != 0)
 		fatal("the HTTP library cannot be started");
-	child_ready(&m.child, &sandbox_monitor);
+	child_ready(&m.child);
 	child_run(&m.child);
 	channel_close(&m.system);
 	http_stop(&m.http);

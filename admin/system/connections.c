@@ -80,6 +80,7 @@ record_copy(struct connection *c, const struct connection_record *r)
 	c->first = atomic_load_explicit(&r->first, memory_order_relaxed);
 	c->account = *(const volatile uint32_t *)&r->account;
 	c->port = *(const volatile uint16_t *)&r->port;
+	c->secure = *(const volatile uint8_t *)&r->secure != 0;
 	text_copy(c->host, r->host, sizeof(c->host));
 	text_copy(c->lang, r->lang, sizeof(c->lang));
 	text_copy(c->version, r->version, sizeof(c->version));
@@ -87,6 +88,21 @@ record_copy(struct connection *c, const struct connection_record *r)
 	text_copy(c->user, r->user, sizeof(c->user));
 	c->stop = 0;
 	c->reason[0] = '\0';
+}
+
+/* Only of those with TLS: what lies there of others has no memory, and reading would give it some. */
+static void
+secure_copy(struct connection *c, const struct secure_record *s)
+{
+	c->tls_first = *(const volatile uint8_t *)&s->first != 0;
+	text_copy(c->tls_version, s->version, sizeof(c->tls_version));
+	text_copy(c->tls_cipher, s->cipher, sizeof(c->tls_cipher));
+}
+
+static const struct secure_record *
+secure_of(const struct view *v, unsigned worker, uint32_t slot)
+{
+	return tables_secure(v->workers[worker].tables.base) + slot;
 }
 
 bool
@@ -101,12 +117,34 @@ connection_read(const struct view *v, unsigned worker, uint32_t slot, struct con
 		if (load(&r->cid) == 0)
 			return false;
 		record_copy(c, r);
+		if (c->secure)
+			secure_copy(c, secure_of(v, worker, slot));
 		atomic_thread_fence(memory_order_acquire);
 		after = atomic_load_explicit(&r->sequence, memory_order_relaxed);
 		if (before == after && before % 2 == 0)
 			return c->cid != 0;
 	}
 	return false;
+}
+
+bool
+connection_certificate(const struct view *v, unsigned worker, uint32_t slot, const struct connection *c,
+    struct secure_record *out)
+{
+	const struct connection_record	*r = record_of(v, worker, slot);
+	const volatile unsigned char	*shared;
+	uint32_t			 before;
+
+	if (!c->secure)
+		return false;
+	before = atomic_load_explicit(&r->sequence, memory_order_acquire);
+	shared = (const volatile unsigned char *)secure_of(v, worker, slot);
+	for (size_t i = 0; i < sizeof(*out); i++)
+		((unsigned char *)out)[i] = shared[i];
+	out->subject[sizeof(out->subject) - 1] = '\0';
+	atomic_thread_fence(memory_order_acquire);
+	return atomic_load_explicit(&r->sequence, memory_order_relaxed) == before && before % 2 == 0 &&
+	    load(&r->cid) == c->cid && out->verified != 0;
 }
 
 /* ---- those that are gone */
@@ -160,6 +198,10 @@ closed_add(struct closed *all, const struct msg_client_event *e)
 	field_copy(c->name, sizeof(c->name), e->name);
 	field_copy(c->user, sizeof(c->user), e->user);
 	field_copy(c->reason, sizeof(c->reason), e->reason);
+	c->secure = e->secure_version.len > 0;
+	c->tls_first = e->secure_first != 0;
+	field_copy(c->tls_version, sizeof(c->tls_version), e->secure_version);
+	field_copy(c->tls_cipher, sizeof(c->tls_cipher), e->secure_cipher);
 }
 
 uint32_t

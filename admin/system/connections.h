@@ -10,13 +10,18 @@ struct connection {
 	uint64_t	in_msgs, in_bytes, out_msgs, out_bytes, pending, rtt;
 	uint32_t	account, subscriptions, first;
 	uint16_t	port;
-	char		host[46], lang[14], version[16], name[64], user[64], reason[48];
+	bool		secure, tls_first;	/* it has TLS; since before INFO */
+	char		tls_version[6], tls_cipher[56];
+	char		host[46], lang[13], version[16], name[64], user[64], reason[48];
 };
 
 /* Slots of a worker that may be in use. */
 uint32_t connection_top(const struct view *v, unsigned worker);
 /* False: nobody is in that slot, or it changes faster than it can be read. slot is below connection_top(). */
 bool connection_read(const struct view *v, unsigned worker, uint32_t slot, struct connection *c);
+/* The certificate that it showed. False: none. c: as it was read from there. */
+bool connection_certificate(const struct view *v, unsigned worker, uint32_t slot, const struct connection *c,
+    struct secure_record *out);
 /* The number of who is in that slot, whatever it is; 0: nobody. */
 uint64_t connection_cid(const struct view *v, unsigned worker, uint32_t slot);
 /* Is anybody connected who is in that account? */

@@ -273,8 +273,41 @@ connection_put_times(struct object *o, const struct connection *c, uint64_t now)
 	put_text(o, "idle", times_uptime(text, seconds(c->last, end)));
 }
 
+static const char *
+hex(char text[65], const unsigned char digest[32])
+{
+	for (size_t i = 0; i < 32; i++)
+		snprintf(text + 2 * i, 3, "%02x", digest[i]);
+	return text;
+}
+
+/* Its TLS. Of the certificates that it showed the first is known, its own. */
 static void
-connection_put(struct connz *z, struct object *o, unsigned worker, const struct connection *c)
+secure_put(struct connz *z, struct object *o, const struct row *row, const struct connection *c)
+{
+	struct secure_record	 s;
+	struct object		 one = OBJECT();
+	json_t			*list;
+	char			 text[65];
+
+	put_text(o, "tls_version", c->tls_version);
+	put_text(o, "tls_cipher_suite", c->tls_cipher);
+	if (z->auth && row->worker != WORKER_NONE &&
+	    connection_certificate(&z->r->view, row->worker, row->slot, c, &s)) {
+		list = json_array();
+		put_bytes_any(&one, "subject", bytes_of(s.subject));
+		put_text(&one, "spki_sha256", hex(text, s.key));
+		put_text(&one, "cert_sha256", hex(text, s.certificate));
+		put_last(o, list, &one);
+		put(o, "tls_peer_certs", list);
+	} else
+		json_decref(one.json);
+	if (c->tls_first)
+		put(o, "tls_first", json_true());
+}
+
+static void
+connection_put(struct connz *z, struct object *o, const struct row *row, const struct connection *c)
 {
 	put_number(o, "cid", c->cid);
 	put_text(o, "kind", "Client");
@@ -291,12 +324,14 @@ connection_put(struct connz *z, struct object *o, unsigned worker, const struct 
 	put_bytes_any(o, "name", bytes_of(c->name));
 	put_bytes_any(o, "lang", bytes_of(c->lang));
 	put_bytes_any(o, "version", bytes_of(c->version));
+	if (c->secure)
+		secure_put(z, o, row, c);
 	if (z->auth) {
 		put_bytes_any(o, "authorized_user", bytes_of(c->user));
 		put_bytes_any(o, "account", account_title(z->r, c->account));
 	}
-	if (z->subscriptions && worker != WORKER_NONE)
-		subscriptions_put(z, o, worker, c);
+	if (z->subscriptions && row->worker != WORKER_NONE)
+		subscriptions_put(z, o, row->worker, c);
 	if (z->auth)
 		put_bytes_any(o, "name_tag", account_title(z->r, c->account));
 }
@@ -319,7 +354,7 @@ rows_put(struct connz *z, struct object *o)
 		else if (!connection_read(&z->r->view, row->worker, row->slot, &c) || c.cid != row->cid)
 			continue;
 		one = OBJECT();
-		connection_put(z, &one, row->worker, &c);
+		connection_put(z, &one, row, &c);
 		put_last(o, list, &one);
 	}
 	put_number(o, "num_connections", json_array_size(list));

@@ -1,13 +1,14 @@
 /*
  * bulkhead-system: answers what monitor and the system account ask about the
  * server, from memory that it can only read, and says there what happens. It
- * has no sockets but its channels.
+ * has no sockets but its channels and the connections of bulkheadctl, which are channels too.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include "admin/system/system.h"
 #include "common/log.h"
+#include "tls/context.h"
 
 #define PIECE_MAX	32768	/* bytes of a report in one message */
 
@@ -89,9 +90,13 @@ view_receive(struct system *s, const struct msg *m, const int *fds)
 			log_error("the tables of worker %u cannot be mapped: %s", (unsigned)t->slot, strerror(-rc));
 		break;
 	case MSG_process:
-		if ((rc = usage_add(&s->reporter.usage, fds[0])) != 0)
+		if ((rc = usage_add(&s->reporter.usage, &m->u.process, fds[0])) != 0)
 			log_warn("a process is missing from the figures of memory and processor time: %s",
 			    strerror(-rc));
+		break;
+	case MSG_process_gone:
+		if ((rc = usage_gone(&s->reporter.usage, &m->u.process_gone)) != 0)
+			log_warn("a process that ended is missing from the status: %s", strerror(-rc));
 		break;
 	default:
 		view_tables_gone(view, (unsigned)m->u.tables_gone.slot, m->u.tables_gone.incarnation);
@@ -109,8 +114,12 @@ receive(struct channel *ch, const struct msg *m, const int *fds)
 	case MSG_tables:
 	case MSG_tables_gone:
 	case MSG_process:
+	case MSG_process_gone:
 		view_receive(s, m, fds);
 		events_look(s);
+		return 0;
+	case MSG_control_connection:
+		control_add(s, (uint32_t)m->u.control_connection.uid, fds[0]);
 		return 0;
 	case MSG_monitor_channel:
 		monitor_open(s, fds[0]);
@@ -139,6 +148,18 @@ accounts_load(struct system *s, struct accounts **out, int fd, const char **why)
 	return rc;
 }
 
+/* 0 or -errno: that it is good was said before us by the signer. */
+static int
+secure_load(struct system *s, struct secure *out, int fd)
+{
+	char	error[512];
+	int	rc = secure_read(out, fd, error, sizeof(error));
+
+	if (rc != 0)
+		log_error("%s", error);
+	return rc;
+}
+
 static const char *
 check(struct child *child, const struct settings *next)
 {
@@ -148,7 +169,9 @@ check(struct child *child, const struct settings *next)
 	accounts_free(s->next_accounts);
 	s->next_accounts = NULL;
 	participant_raise_payload(&s->bus.part, (size_t)next->max_payload);
-	return accounts_load(s, &s->next_accounts, child->next_accounts, &why) == 0 ? NULL : why;
+	if (accounts_load(s, &s->next_accounts, child->next_accounts, &why) != 0)
+		return why;
+	return secure_load(s, &s->next_secure, child->next_tls) == 0 ? NULL : "the TLS document cannot be read";
 }
 
 static void
@@ -159,6 +182,7 @@ apply(struct child *child, const struct settings *before)
 	accounts_free(s->accounts);
 	s->reporter.accounts = s->accounts = s->next_accounts;
 	s->next_accounts = NULL;
+	s->reporter.secure = s->next_secure;
 	events_look(s);
 	if (s->bus.part.broker != NULL)
 		broker_set_watchdog(s->bus.part.broker, child->settings.watchdog);
@@ -170,6 +194,7 @@ static void
 system_free(struct system *s)
 {
 	channel_close(&s->monitor);
+	control_free(&s->control);
 	events_free(s);
 	inbox_free(&s->inbox);
 	bus_free(s);
@@ -193,9 +218,12 @@ main(void)
 	usage_init(&s.reporter.usage);
 	s.reporter.processors = sysconf(_SC_NPROCESSORS_ONLN);
 	inbox_init(&s.inbox);
+	control_init(&s.control);
 	child_init(&s.child, ROLE_SYSTEM, receive, &s);
 	s.reporter.settings = &s.child.settings;
-	if (accounts_load(&s, &s.accounts, s.child.accounts, &why) != 0)
+	tls_load();
+	if (accounts_load(&s, &s.accounts, s.child.accounts, &why) != 0 ||
+	    secure_load(&s, &s.reporter.secure, s.child.tls) != 0)
 		return EXIT_FAILURE;
 	s.reporter.accounts = s.accounts;
 	if ((rc = bus_init(&s)) != 0)
@@ -203,7 +231,7 @@ main(void)
 	events_init(&s);
 	s.child.check = check;
 	s.child.apply = apply;
-	child_ready(&s.child, &sandbox_system);
+	child_ready(&s.child);
 	child_run(&s.child);
 	system_free(&s);
 	return EXIT_SUCCESS;

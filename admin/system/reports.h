@@ -7,6 +7,7 @@
 #include <jansson.h>
 #include "admin/system/connections.h"
 #include "admin/system/options.h"
+#include "admin/system/secure.h"
 #include "admin/system/tallies.h"
 #include "admin/system/usage.h"
 #include "admin/system/view.h"
@@ -19,6 +20,7 @@
 struct reporter {
 	const struct settings	*settings;
 	const struct accounts	*accounts;	/* NULL: not yet known */
+	struct secure		 secure;
 	struct view		 view;
 	struct usage		 usage;
 	struct broker		*broker;	/* knows the workers' subjects; NULL: nobody does */

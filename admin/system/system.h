@@ -62,14 +62,28 @@ struct events {
 	uint8_t		 is_changed[DIRECTORY_ACCOUNTS / 8];	/* the same, a bit for each */
 };
 
+/* ---- control.c: what bulkheadctl asks */
+
+#define CONTROL_MOST	64u	/* connections; who comes then takes the oldest one's place ... */
+#define CONTROL_EACH	8u	/* ... and so does the ninth of one user among that user's */
+#define CONTROL_PATIENCE 10.0	/* seconds in which it has to ask, and to read the answer */
+#define CONTROL_REST	0.05	/* seconds between its answers, at least */
+
+struct control_client;
+TAILQ_HEAD(control_clients, control_client);
+
+struct control { struct control_clients clients; unsigned count; };	/* the oldest first */
+
 struct system {
 	struct child	 child;
 	struct channel	 monitor;	/* fd -1: there is none */
 	struct reporter	 reporter;
 	struct accounts	*accounts, *next_accounts;
+	struct secure	 next_secure;
 	struct bus	 bus;
 	struct inbox	 inbox;
 	struct events	 events;
+	struct control	 control;
 	uint64_t	 sequence;	/* of what we say */
 };
 
@@ -114,4 +128,10 @@ struct object server_object(struct system *s);
 void server_put(struct object *o, struct system *s);
 /* As compact JSON, freed with it; NULL: no memory. */
 char *object_text(struct object *o);
+
+void control_init(struct control *c);
+/* Close all connections. */
+void control_free(struct control *c);
+/* A connection of that user, who may look. fd is consumed. */
+void control_add(struct system *s, uint32_t uid, int fd);
 #endif

@@ -2,6 +2,7 @@
 #include "admin/system/object.h"
 #include "admin/system/reports.h"
 #include "admin/system/times.h"
+#include "common/sandbox.h"
 #include "nats/info.h"
 
 static void
@@ -22,6 +23,21 @@ identity(struct object *o, const struct settings *s)
 	put_number(o, "port", s->port);
 	if (s->auth_required)
 		put_boolean(o, "auth_required", true);
+}
+
+static void
+secure(struct object *o, const struct reporter *r)
+{
+	char	text[TIMES_TEXT];
+
+	put_real(o, "tls_timeout", r->secure.timeout);
+	if (!r->secure.clients)
+		return;
+	if (!r->settings->allow_non_tls)
+		put_boolean(o, "tls_required", true);
+	if (r->secure.verify)
+		put_boolean(o, "tls_verify", true);
+	put_text(o, "tls_cert_not_after", times_stamp(text, r->secure.not_after));
 }
 
 static void
@@ -149,6 +165,40 @@ over_limit(struct object *o, const struct totals *t)
 }
 
 static void
+put_layers(struct object *o, const char *key, uint32_t bits)
+{
+	json_t	*list = json_array();
+	size_t	 i;
+
+	for (i = 0; i < SANDBOX_LAYERS; i++)
+		if ((bits >> i & 1) != 0 && json_array_append_new(list,
+		    json_string(sandbox_layer_name((enum sandbox_layer)i))) != 0)
+			o->failed = true;
+	put(o, key, list);
+}
+
+/* Without what it uses: that is in the status, and of all together above. */
+static void
+processes(struct object *o, const struct usage *u)
+{
+	json_t	*list = json_array();
+	size_t	 i;
+
+	for (i = 0; i < u->count; i++) {
+		const struct msg_process	*f = &u->processes[i].facts;
+		struct object			 p = OBJECT();
+
+		put_text(&p, "program", role_name((enum role)f->role));
+		put_number(&p, "slot", f->slot);
+		put_number(&p, "pid", f->pid);
+		put_number(&p, "restarts", f->restarts);
+		put_layers(&p, "layers", (uint32_t)f->layers);
+		put_last(o, list, &p);
+	}
+	put(o, "processes", list);
+}
+
+static void
 our_own(struct object *o, const struct reporter *r, const struct totals *t)
 {
 	struct object	own = OBJECT();
@@ -157,6 +207,7 @@ our_own(struct object *o, const struct reporter *r, const struct totals *t)
 	put_number(&own, "workers", r->view.live);
 	put_number(&own, "replaced", t->replaced);
 	over_limit(&own, t);
+	processes(&own, &r->usage);
 	put_object(o, "bulkhead", &own);
 }
 
@@ -172,6 +223,7 @@ varz_make(struct reporter *r, const json_t *options, struct refused *refused)
 	o = OBJECT();
 	view_totals(&r->view, &t);
 	identity(&o, r->settings);
+	secure(&o, r);
 	limits(&o, r->settings);
 	times(&o, r, &t);
 	counters(&o, &t);

@@ -142,7 +142,7 @@ attempt_decide(struct auth *a, struct session *s, const struct msg_login *m)
 	if (m->nonce != 0 && nonces_take(&s->worker->nonces, m->nonce, nonce))
 		text.len = NONCE_TEXT;
 	login_claimed(m, claims);
-	login_decide(a->users, m, text, &v);
+	login_decide(a->users, m, text, a->child.settings.tls_maps_users, &v);
 	s->how = (uint8_t)v.how;
 	switch (v.is) {
 	case VERDICT_ADMITTED:

@@ -67,6 +67,7 @@ certificate_try(void *arg, const struct msg *record)
 	return 1;
 }
 
+/* Whom it names has to say its password too, if it has one, and none otherwise; as the real server has it. */
 static void
 certificate_decide(const struct users *u, const struct msg_login *m, struct verdict *v)
 {
@@ -76,8 +77,7 @@ certificate_decide(const struct users *u, const struct msg_login *m, struct verd
 	v->how = LOGIN_CERTIFICATE;
 	if (records_each(m->certificate, ROLE_WORKER, ROLE_AUTH, certificate_try, &c, &why) != 1)
 		return;
-	v->user = c.user;
-	v->is = VERDICT_ADMITTED;
+	secret_decide(v, c.user, m->pass);
 }
 
 /*
@@ -122,7 +122,8 @@ token_decide(const struct users *u, const struct msg_login *m, struct verdict *v
 }
 
 void
-login_decide(const struct users *u, const struct msg_login *m, struct bytes nonce, struct verdict *v)
+login_decide(const struct users *u, const struct msg_login *m, struct bytes nonce, bool maps,
+    struct verdict *v)
 {
 	const bool	nkey = m->nkey.len > 0 && users_have_nkeys(u);
 	const bool	nothing = m->user.len == 0 && m->pass.len == 0 && m->token.len == 0 && !nkey;
@@ -132,7 +133,7 @@ login_decide(const struct users *u, const struct msg_login *m, struct bytes nonc
 		*v = (struct verdict){ .is = VERDICT_ADMITTED, .how = LOGIN_UNASKED };
 	else if (nkey)
 		nkey_decide(u, m, nonce, v);
-	else if (m->certificate.len > 0)
+	else if (maps && m->peer_uid == NO_PEER && users_have_names(u))
 		certificate_decide(u, m, v);
 	else if (nothing)
 		nothing_decide(u, m, v);

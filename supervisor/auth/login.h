@@ -26,10 +26,12 @@ struct verdict {
 };
 
 /*
- * nonce: the text of the login's nonce; len 0: it has none.
+ * nonce: the text of the login's nonce; len 0: it has none. maps: certificates name users, so who
+ * shows none is nobody, unless it has an nkey or is at a Unix socket.
  * Whether the user has expired, and limits, are not looked at. *v points into u and m.
  */
-void login_decide(const struct users *u, const struct msg_login *m, struct bytes nonce, struct verdict *v);
+void login_decide(const struct users *u, const struct msg_login *m, struct bytes nonce, bool maps,
+    struct verdict *v);
 
 /* Whom it claims to be, for logs and reports; never a secret. Into out, with its NUL. */
 #define LOGIN_TEXT	1025u

@@ -142,15 +142,14 @@ int
 main(void)
 {
 	static struct auth	a;
-	struct sandbox_profile	profile = sandbox_auth;
 
 	child_init(&a.child, ROLE_AUTH, receive, &a);
 	auth_init(&a);
 	a.child.check = check;
 	a.child.apply = apply;
-	profile.threads = threads_start;
-	profile.threads_arg = &a;
-	child_ready(&a.child, &profile);
+	a.child.sandbox.threads = threads_start;
+	a.child.sandbox.threads_arg = &a;
+	child_ready(&a.child);
 	child_run(&a.child);
 	users_free(a.users);
 	users_free(a.next);

@@ -1,6 +1,5 @@
 /* The block authorization: one user, a token, or a list of users, in the global account. */
 #include <errno.h>
-#include "supervisor/config/duration.h"
 #include "supervisor/config/fields.h"
 #include "supervisor/config/passwords.h"
 
@@ -49,21 +48,12 @@ defaults_read(struct fields *f, const struct config_entry *e)
 static int
 timeout_read(struct fields *f, const struct config_entry *e)
 {
-	const struct config_value	*v = &e->value;
-	struct reading			*r = f->owner;
-	double				 seconds = 0;
-	int				 rc = 0;
+	struct reading	*r = f->owner;
+	double		 seconds;
+	int		 rc;
 
-	if (v->kind == CONFIG_INTEGER)
-		seconds = (double)v->integer;
-	else if (v->kind == CONFIG_REAL)
-		seconds = v->real;
-	else
-		rc = v->kind == CONFIG_TEXT ? duration_parse(v->text, &seconds) : -EINVAL;
-	if (rc != 0 || seconds < 0) {
-		field_expected(f, e, "seconds, or a duration as \"2s\"");
+	if (!field_seconds(f, e, &seconds))
 		return 0;
-	}
 	if (seconds > TIMEOUT_HIGH)
 		field_doubt(f, e, "timeout: found more than 60 seconds, expected less; \"1m\" needs quotes");
 	rc = seconds == 0 ? 0 : schema_set_duration(r->s, r->origins, "auth_timeout", seconds, e->at);

@@ -15,6 +15,7 @@ configuration_init(struct configuration *c, struct bytes path)
 	c->digest[0] = '\0';
 	memset(&c->origins, 0, sizeof(c->origins));
 	memset(&c->tree, 0, sizeof(c->tree));
+	tls_block_init(&c->tls, TLS_CLIENTS);
 	rc = settings_init(&c->settings);
 	if (rc != 0)
 		return rc;
@@ -29,6 +30,7 @@ configuration_free(struct configuration *c)
 {
 	settings_free(&c->settings);
 	tenants_free(&c->tenants);
+	tls_block_free(&c->tls);
 	config_value_free(&c->tree);
 	config_errors_free(&c->errors);
 	config_texts_free(&c->source.texts);
@@ -42,7 +44,7 @@ configuration_parse(struct configuration *c, char *text, size_t len)
 	rc = config_parse(&c->tree, text, len, &c->source, &c->errors);
 	if (rc != 0)
 		return rc;
-	rc = schema_apply(&c->settings, &c->origins, &c->tenants, &c->tree, &c->errors);
+	rc = schema_apply(&c->settings, &c->origins, &c->tenants, &c->tls, &c->tree, &c->errors);
 	if (rc == 0 && c->errors.count == 0)
 		rc = digest_config(&c->tree, c->digest);
 	return rc;
@@ -78,7 +80,12 @@ configuration_finish(struct configuration *c, int flags)
 		return rc;
 	if (c->errors.count == 0)
 		schema_check(&c->settings, &c->origins, &c->errors);
+	tls_block_override(&c->tls, &c->settings);
 	if (c->errors.count == 0)
+		tls_block_check(&c->tls, &c->errors);
+	if (c->errors.count == 0)
+		rc = tls_block_follow(&c->tls, &c->tenants, &c->settings, &c->origins);
+	if (c->errors.count == 0 && rc == 0)
 		rc = tenants_finish(&c->tenants, &c->settings, &c->origins);
 	/* tenants have it now, and nobody else is to */
 	c->settings.has_flag_user = c->settings.has_flag_pass = c->settings.has_flag_token = false;

@@ -6,6 +6,7 @@
 #include "supervisor/config/schema.h"
 #include "supervisor/config/source.h"
 #include "supervisor/config/tenants.h"
+#include "supervisor/config/tls.h"
 #include "supervisor/config/tree.h"
 
 struct configuration {
@@ -16,6 +17,7 @@ struct configuration {
 	struct config_source	source;			/* of more text: the caller says who answers */
 	struct config_value	tree;			/* what the text says; tenants point into it */
 	struct tenants		tenants;		/* checked by configuration_finish() */
+	struct tls_block	tls;			/* of clients; likewise */
 };
 
 /* path: of the file, for messages; the caller's. There are no other files. 0 or -ENOMEM. */

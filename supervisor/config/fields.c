@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <strings.h>
 #include "nats/subject.h"
+#include "supervisor/config/duration.h"
 #include "supervisor/config/fields.h"
 
 /* Is key one of the names? */
@@ -155,6 +156,27 @@ field_subject(struct fields *f, const struct config_entry *e, struct bytes *subj
 	if (!subject_good(f->t, e->value.at, e->value.text))
 		return false;
 	*subject = e->value.text;
+	return true;
+}
+
+bool
+field_seconds(struct fields *f, const struct config_entry *e, double *seconds)
+{
+	const struct config_value	*v = &e->value;
+	double				 n = -1;
+	int				 rc = 0;
+
+	if (v->kind == CONFIG_INTEGER)
+		n = (double)v->integer;
+	else if (v->kind == CONFIG_REAL)
+		n = v->real;
+	else
+		rc = v->kind == CONFIG_TEXT ? duration_parse(v->text, &n) : -EINVAL;
+	if (rc != 0 || !(n >= 0)) {
+		field_expected(f, e, "seconds, or a duration as \"2s\"");
+		return false;
+	}
+	*seconds = n;
 	return true;
 }
 

@@ -15,7 +15,7 @@ struct field {
 	int		(*read)(struct fields *f, const struct config_entry *e);
 };
 
-#define FIELDS_MOST	16	/* in one block */
+#define FIELDS_MOST	32	/* in one block */
 
 /*
  * Read all of a map. A key that is none of table's, or comes under two names, is an
@@ -29,6 +29,8 @@ bool field_secret(struct fields *f, const struct config_entry *e, struct bytes *
 bool field_boolean(struct fields *f, const struct config_entry *e, bool *value);
 bool field_whole(struct fields *f, const struct config_entry *e, int64_t *value);
 bool field_subject(struct fields *f, const struct config_entry *e, struct bytes *subject);
+/* Seconds as a number, or a duration; not below 0. */
+bool field_seconds(struct fields *f, const struct config_entry *e, double *seconds);
 /* A text as "50%", or a whole number. */
 bool field_percent(struct fields *f, const struct config_entry *e, int64_t least, uint64_t *value);
 

@@ -67,16 +67,52 @@ document_send(struct channel *ch, const struct settings *s, const msgpack_sbuffe
 	return rc;
 }
 
+/* The records of TLS, and their digest among the settings. 0 or -errno. */
+static int
+tls_write(struct configuration *c, msgpack_sbuffer *records)
+{
+	char	digest[DIGEST_TEXT];
+	int	rc = tls_block_write(&c->tls, &c->errors, records);
+
+	if (rc != 0 || records->size == 0)
+		return rc;
+	rc = digest_texts(&(struct bytes){ records->data, records->size }, 1, digest);
+	return rc != 0 ? rc : setting_set_text(&c->settings, setting_find(BYTES("tls_digest")), bytes_of(digest));
+}
+
+/* Nothing if there is no TLS. */
+static int
+tls_send(struct channel *ch, const msgpack_sbuffer *records)
+{
+	struct msg	m = { .type = MSG_tls_files };
+	int		fd, rc;
+
+	if (records->size == 0)
+		return 0;
+	if ((fd = records_seal(records)) < 0)
+		return fd;
+	rc = channel_send(ch, &m, &fd);
+	close(fd);
+	return rc;
+}
+
 static int
 documents_send(struct channel *ch, struct configuration *c)
 {
 	struct accounts_documents	accounts;
+	msgpack_sbuffer			tls;
 	enum role			role;
 	int				rc = accounts_write(&accounts, c);
 
+	msgpack_sbuffer_init(&tls);
+	if (rc == 0)
+		rc = tls_write(c, &tls);
 	for (role = 0; role < ROLES && rc == 0; role++)
 		if (role != ROLE_CONFIG)
 			rc = document_send(ch, &c->settings, &accounts.of[role], role);
+	if (rc == 0)
+		rc = tls_send(ch, &tls);
+	msgpack_sbuffer_destroy(&tls);
 	accounts_free(&accounts);
 	return rc;
 }
@@ -199,7 +235,7 @@ main(void)
 	child_init(&child, ROLE_CONFIG, receive, &question);
 	if (digest_prepare() != 0)
 		fatal("OpenSSL has no SHA-256");
-	child_ready(&child, &sandbox_config);
+	child_ready(&child);
 	while (!child.stopping) {
 		child_run(&child);
 		if (question.asked)

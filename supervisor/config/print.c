@@ -263,11 +263,58 @@ single_print(FILE *to, const struct tenant_single *one)
 	fputs("}  # command line\n", to);
 }
 
+/* What the command line says in the place of keys of the block tls. */
+static void
+tls_flags_print(FILE *to, const struct tls_block *b)
+{
+	const struct { const char *key; const struct tls_name *name; } files[] = {
+		{ "cert_file", &b->pair.certificate }, { "key_file", &b->pair.key }, { "ca_file", &b->authority },
+	};
+	size_t	i;
+
+	for (i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		if (files[i].name->path.len == 0)
+			continue;
+		fprintf(to, "    \"%s\": ", files[i].key);
+		bytes_print(to, files[i].name->path);
+		fputs("  # command line\n", to);
+	}
+	fprintf(to, "    \"verify\": %s  # command line\n", b->verify ? "true" : "false");
+}
+
+/* The block tls, a key a line, as each may come from elsewhere. block: the file's; NULL: it has none. */
+static void
+tls_print(FILE *to, const struct configuration *c, const struct config_entry *block)
+{
+	const struct config_entry	*e;
+	size_t				 i;
+
+	fputs("tls: {  # ", to);
+	origin_print(to, &(struct schema_origin){ block == NULL ? ORIGIN_FLAG : ORIGIN_FILE, c->tls.at }, &c->errors);
+	fputc('\n', to);
+	if (c->tls.flags)
+		tls_flags_print(to, &c->tls);
+	for (i = 0; block != NULL && i < block->value.map.count; i++) {
+		e = &block->value.map.entries[i];
+		if (e->replaced || e->used || (c->tls.flags && tls_key_of_flags(e->key)))
+			continue;
+		fputs("    ", to);
+		bytes_print(to, e->key);
+		fputs(": ", to);
+		block_print(to, &e->value, true);
+		fputs("  # ", to);
+		origin_print(to, &(struct schema_origin){ ORIGIN_FILE, e->at }, &c->errors);
+		fputc('\n', to);
+	}
+	fputs("}\n", to);
+}
+
 static void
 blocks_print(FILE *to, const struct configuration *c)
 {
 	const struct config_entry	*e;
 	const struct settings_block	*block;
+	const struct config_entry	*tls = NULL;
 	bool				 flags = c->tenants.single.at.file == CONFIG_COMMAND_LINE;
 	size_t				 i;
 
@@ -278,12 +325,18 @@ blocks_print(FILE *to, const struct configuration *c)
 		block = e->replaced ? NULL : settings_block_find(e->key);
 		if (block == NULL || (flags && strcmp(block->name, "authorization") == 0))
 			continue;
+		if (strcmp(block->name, "tls") == 0) {
+			tls = e;
+			continue;
+		}
 		fprintf(to, "%s: ", block->name);
 		block_print(to, &e->value, !is_mappings(e->key));
 		fputs("  # ", to);
 		origin_print(to, &(struct schema_origin){ ORIGIN_FILE, e->at }, &c->errors);
 		fputc('\n', to);
 	}
+	if (c->tls.given)
+		tls_print(to, c, tls);
 }
 
 int

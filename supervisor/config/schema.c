@@ -7,6 +7,7 @@
 #include "supervisor/config/duration.h"
 #include "supervisor/config/fields.h"
 #include "supervisor/config/schema.h"
+#include "supervisor/config/tls.h"
 
 /* What one entry is applied with; an error ends the entry, -ENOMEM all. */
 struct schema {
@@ -386,7 +387,7 @@ apply_http(struct schema *c)
 
 /* Settings whose text is one of a few words. */
 static const struct { const char *name, *words[4], *expected; } worded[] = {
-	{ "sandbox", { "on", "required", "off" }, "on, required or off" },
+	{ "sandbox", { "best_effort", "required", "off" }, "best_effort, required or off" },
 	{ "write_timeout", { "default", "close", "retry" }, "default, close or retry" },
 	{ "log_format", { "text", "json" }, "text or json" },
 };
@@ -695,9 +696,9 @@ block_again(struct schema *c, const struct config_value *map, const struct setti
 	return false;
 }
 
-/* The block that the entry begins, into the tenants. */
+/* The block that the entry begins, into the tenants or tls. */
 static int
-apply_block(struct schema *c, struct tenants *t, const struct settings_block *block)
+apply_block(struct schema *c, struct tenants *t, struct tls_block *tls, const struct settings_block *block)
 {
 	const struct config_entry	*e = c->entry;
 	struct fields			 f = { .t = t };
@@ -708,6 +709,8 @@ apply_block(struct schema *c, struct tenants *t, const struct settings_block *bl
 		return accounts_block_read(t, e);
 	if (strcmp(block->name, "mappings") == 0)
 		return mappings_read(t, 0, &e->value);
+	if (strcmp(block->name, "tls") == 0)
+		return tls_block_read(tls, t, e);
 	if (strcmp(block->name, "no_system_account") == 0) {
 		field_boolean(&f, e, &t->no_system);
 		return 0;
@@ -719,7 +722,7 @@ apply_block(struct schema *c, struct tenants *t, const struct settings_block *bl
 
 int
 schema_apply(struct settings *s, struct schema_origins *origins, struct tenants *tenants,
-    const struct config_value *map, struct config_errors *errors)
+    struct tls_block *tls, const struct config_value *map, struct config_errors *errors)
 {
 	struct schema		 c = { .s = s, .origins = origins, .errors = errors };
 	const struct settings_block	*block;
@@ -734,7 +737,7 @@ schema_apply(struct settings *s, struct schema_origins *origins, struct tenants 
 		if (c.which != NULL)
 			apply_for(c.which)(&c);
 		else if (block != NULL && !block_again(&c, map, block))
-			c.rc = apply_block(&c, tenants, block);
+			c.rc = apply_block(&c, tenants, tls, block);
 		else if (block == NULL && !later_key(errors, c.entry) && !c.entry->used)
 			unknown_key(errors, c.entry);
 	}
@@ -792,6 +795,12 @@ schema_override(struct settings *s, struct schema_origins *origins, int document
 	config_error(errors, command_line, "%s (%s)",
 	    why == NULL ? "unreadable" : why, strerror(-rc));
 	return 0;
+}
+
+bool
+schema_is_said(const struct schema_origins *origins, const char *name)
+{
+	return origins->of[origin_number(setting_named(name))].kind != ORIGIN_DEFAULT;
 }
 
 struct config_position

@@ -14,9 +14,10 @@ struct schema_origin {
 struct schema_origins { struct schema_origin of[SETTINGS_COUNT]; };	/* by settings.def's order */
 
 struct tenants;
+struct tls_block;
 
 /*
- * Apply what the tree says to s, and to tenants what is in blocks. What is wrong is in errors.
+ * Apply what the tree says to s, and to tenants and tls what is in blocks. What is wrong is in errors.
  * 0, -ENOMEM, -errno of the source of tenants.
  *
  * A free port, -1 in the file, is 0 in `port` and `http_port`, and ":0" in an
@@ -24,12 +25,14 @@ struct tenants;
  * default, as for every setting that cannot be 0.
  */
 int schema_apply(struct settings *s, struct schema_origins *origins, struct tenants *tenants,
-    const struct config_value *map, struct config_errors *errors);
+    struct tls_block *tls, const struct config_value *map, struct config_errors *errors);
 
 /* A duration that a block says, at `at`. 0, -ERANGE, -ENOMEM. */
 int schema_set_duration(struct settings *s, struct schema_origins *origins, const char *name,
     double seconds, struct config_position at);
 
+/* Was it said at all? Else it is as it comes. */
+bool schema_is_said(const struct schema_origins *origins, const char *name);
 /* Where a setting was said; the zero position: nowhere. */
 struct config_position schema_said_at(const struct schema_origins *origins, const char *name);
 

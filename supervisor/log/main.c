@@ -202,7 +202,7 @@ main(void)
 	struct logger lg = { .sink = { .fd = -1 } };
 
 	logger_init(&lg);
-	child_ready(&lg.child, &sandbox_log);
+	child_ready(&lg.child);
 	child_run(&lg.child);
 	ev_prepare_stop(lg.child.loop, &lg.before_sleep);
 	socket_forget(&lg);

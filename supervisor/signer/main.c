@@ -4,22 +4,55 @@
  */
 #include <errno.h>
 #include <stdlib.h>
-#include "common/child.h"
+#include "common/log.h"
+#include "common/records.h"
+#include "supervisor/signer/signer.h"
+#include "tls/context.h"
 
 static int
 receive(struct channel *ch, const struct msg *m, const int *fds)
 {
-	return -EPERM;
+	return signer_receive(((struct child *)ch->owner)->program, m, fds);
+}
+
+static int
+certificate_count(void *arg, const struct msg *m)
+{
+	size_t	*count = arg;
+
+	*count += m->type == MSG_tls_certificate;
+	return 0;
+}
+
+/* All that needs files, or memory that stays where it is. */
+static void
+prepare(struct signer *s)
+{
+	const char	*why;
+	size_t		 count = 0;
+	int		 rc = records_read(s->child.tls, ROLE_SUPERVISOR, ROLE_SIGNER, certificate_count, &count, &why);
+
+	if (rc != 0)
+		fatal("the TLS document: %s (%s)", why, strerror(-rc));
+	if (keys_setup(count) != 0)
+		fatal("no memory for keys, or OpenSSL has no random numbers");
+	tls_load();
+	if (signer_init(s) != 0)
+		fatal("no memory");
 }
 
 int
 main(void)
 {
-	struct child	child;
+	static struct signer	s;
 
-	child_init(&child, ROLE_SIGNER, receive, NULL);
-	child_ready(&child, &sandbox_signer);
-	child_run(&child);
-	child_free(&child);
+	child_init(&s.child, ROLE_SIGNER, receive, &s);
+	prepare(&s);
+	s.child.check = signer_check;
+	s.child.apply = signer_apply;
+	child_ready(&s.child);
+	child_run(&s.child);
+	signer_free(&s);
+	child_free(&s.child);
 	return EXIT_SUCCESS;
 }

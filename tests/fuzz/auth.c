@@ -117,7 +117,7 @@ login_try(struct bytes b)
 	c = field(&b);
 	m.certificate = b;
 	login_claimed(&m, claimed);
-	login_decide(users, &m, nonce, &v);
+	login_decide(users, &m, nonce, b.len % 2 != 0, &v);
 	demand(v.is != VERDICT_ADMITTED || v.how == LOGIN_CERTIFICATE ||
 	    bytes_equal(v.how == LOGIN_TOKEN ? m.token : m.pass, bytes_of(password)));
 	demand(distinguished_compare(a, c) == distinguished_compare(c, a));

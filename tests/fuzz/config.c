@@ -109,6 +109,9 @@ written(const struct configuration *c)
 		check(tenants_write(&c->tenants, role, &records) == 0);
 		msgpack_sbuffer_destroy(&records);
 	}
+	msgpack_sbuffer_init(&records);
+	check(tls_block_write(&c->tls, &c->errors, &records) == 0);
+	msgpack_sbuffer_destroy(&records);
 	fd = print_config(c);
 	check(fd >= 0);
 	close(fd);

@@ -79,7 +79,7 @@ class Server:
     def __init__(self, folder, config="", args=(), workers=3, exe=BULKHEAD, port=-1, env=None,
                  listen=True, user=None):
         self.folder, self.exe, self.process = str(folder), exe, None
-        self.ours = exe == BULKHEAD or exe.startswith(BUILD + "/bin")
+        self.ours = exe == BULKHEAD or exe.startswith((BUILD + "/bin", BUILD + "/probe/bin"))
         self.log_path = os.path.join(self.folder, "log")
         text = config
         if self.ours:

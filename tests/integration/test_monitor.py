@@ -63,7 +63,7 @@ def test_varz_has_the_real_servers_fields_and_types(monitored, tmp_path):
     with harness.Server(folder, exe=real, args=["-m", "-1"]) as other:
         theirs = varz(other)
     ours = varz(monitored)
-    unknown = {"tls_timeout", "git_commit", "system_account", "feature_flags", "disk_io_wait_stats", "gomemlimit", "xkey"}
+    unknown = {"git_commit", "system_account", "feature_flags", "disk_io_wait_stats", "gomemlimit", "xkey"}
     missing = {k for k in theirs if k not in ours} - unknown
     assert not missing, missing
     for key in ours.keys() & theirs.keys():

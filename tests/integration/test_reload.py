@@ -15,6 +15,7 @@ import urllib.request
 import pytest
 
 import harness
+from tls_client import Secure
 
 HTTP = 'http: "127.0.0.1:-1"\n'
 
@@ -408,13 +409,60 @@ ROWS = {
     "logfile_max_num": (0, 3, keeps_two, "debug: true\nlogfile_size_limit: 20000\n"),
 }
 # Those that need more than a row; each has a test of its own below, named after it.
-APART = {"unix_socket_mode", "unix_socket_group", "trace_verbose", "log_file", "syslog", "remote_syslog", "pid_file", "ports_file_dir"}
+APART = {"unix_socket_mode", "unix_socket_group", "trace_verbose", "log_file", "syslog", "remote_syslog", "pid_file", "ports_file_dir", "allow_non_tls", "tls_file_check", "tls_ticket_lifetime",
+         "signer_rate"}
 
 
 def settings_how(how):
     path = os.path.join(harness.ROOT, "common", "settings.def")
     with open(path) as f:
         return [m[1] for m in re.finditer(rf"^SETTING\(\w+, +(\w+), .*, {how}, ", f.read(), re.M)]
+
+
+def test_allow_non_tls(reloadable, tls):
+    server = reloadable(tls.block())
+    with server.client() as c:
+        assert c.info.get("tls_required") and c.rest() == b""
+    server.reload(tls.block() + "allow_non_tls: true\n")
+    with server.client() as c:
+        assert "tls_required" not in c.info
+        c.ping()
+
+
+def test_tls_file_check(reloadable, tls, tmp_path):
+    path = tmp_path / "live.pem"
+    path.write_text(tls.read("server-rsa.pem"))
+    block = tls.block().replace(tls["server-rsa.pem"], str(path))
+    server = reloadable("tls_file_check: 0s\n" + block)
+    server.reload('tls_file_check: "100ms"\n' + block)
+    path.touch()
+    server.wait_log("Reloaded certificates and keys")
+
+
+def test_tls_ticket_lifetime(reloadable, tls):
+    def hint():
+        with Secure(server, tls, version="1.2") as c:
+            c.ping()
+            return c.sock.session.ticket_lifetime_hint
+
+    server = reloadable('tls_ticket_lifetime: "1h"\n' + tls.block())
+    assert hint() == 3600
+    server.reload('tls_ticket_lifetime: "2m"\n' + tls.block())
+    assert hint() == 120
+
+
+def test_signer_rate(reloadable, tls):
+    def seconds():
+        began = time.monotonic()
+        for _ in range(8):
+            with Secure(server, tls) as c:
+                c.ping()
+        return time.monotonic() - began
+
+    server = reloadable(tls.block(server="server-p256"), workers=1)
+    assert seconds() < 2
+    server.reload("signer_rate: 2\n" + tls.block(server="server-p256"))
+    assert seconds() > 2
 
 
 def test_every_live_key_is_here():
@@ -547,7 +595,8 @@ def test_ports_file_dir(reloadable, tmp_path):
 
 # ---- all or nothing
 
-FIXED = {"server_name": ("a", "b"), "workers": (3, 2), "sandbox": ('"off"', '"on"'), "uid_base": (64000, 65000),
+FIXED = {"server_name": ("a", "b"), "workers": (3, 2), "sandbox": ('"off"', '"best_effort"'), "uid_base": (64000, 65000),
+         "process_users": ('["worker:700"]', '["worker:800"]'),
          "user": ('""', '"nobody"'), "group": ('""', '"nogroup"'), "ring_size": (0, 1 << 20), "auth_threads": (0, 2), "system_account": ("A", "B")}
 
 

@@ -45,14 +45,19 @@ def program(*args, **kwargs):
 
 
 def printed(*args):
-    """What --print-config says: {name: (value, origin)}."""
+    """What --print-config says: {name: (value, origin)}; keys of a block of several lines are "block.key"."""
     done = program("--print-config", *args)
     assert done.returncode == 0, done.stderr
-    found = {}
+    found, block = {}, ""
     for line in done.stdout.splitlines():
-        match = re.fullmatch(r"(?:# )?(\w+): (.*)  # (.+)", line)
+        if block and line == "}":
+            block = ""
+            continue
+        match = re.fullmatch(r'    "(\w+)": (.*)  # (.+)' if block else r"(?:# )?(\w+): (.*)  # (.+)", line)
         assert match, line
-        found[match[1]] = (match[2], match[3])
+        found[block + match[1]] = (match[2], match[3])
+        if match[2] == "{":
+            block = match[1] + "."
     return found
 
 
@@ -87,6 +92,10 @@ KEYS = {
     "auth_failure_window": ("20s", '"20s"', '"0.1ms"', 'found "0.1ms", expected 0.001 to 86400 seconds'),
     "auth_failure_delay": ("2s", '"2s"', "soon", 'found "soon", expected ' + A_DURATION),
     "auth_threads": ("2", "2", "65", "found 65, expected 0 to 64"),
+    "allow_non_tls": ("true", "true", "1", "found 1, expected " + A_BOOLEAN),
+    "tls_file_check": ("20s", '"20s"', "soon", 'found "soon", expected ' + A_DURATION),
+    "tls_ticket_lifetime": ('"1h"', '"3600s"', '"10s"', 'found "10s", expected 60 to 604800 seconds'),
+    "signer_rate": ("7", "7", "-1", "found -1, expected a number from 0"),
     "no_header_support": ("yes", "true", "1", "found 1, expected " + A_BOOLEAN),
     "write_timeout": ("retry", '"retry"', "Retry", 'found "Retry", expected default, close or retry'),
     "no_fast_producer_stall": ("true", "true", '"true"', 'found "true", expected ' + A_BOOLEAN),
@@ -94,7 +103,8 @@ KEYS = {
     "lame_duck_grace_period": ("5s", '"5s"', '"-5s"', 'found "-5s", expected 0 to 31536000 seconds'),
     "server_tags": ('[" Blue", b]', '["blue", "b"]', "5", "found 5, expected text; put it in quotes"),
     "workers": ("2", "2", "61", "found 61, expected 0 to 60"),
-    "sandbox": ("off", '"off"', "maybe", 'found "maybe", expected on, required or off'),
+    "sandbox": ("off", '"off"', "maybe", 'found "maybe", expected best_effort, required or off'),
+    "process_users": ('["worker:700"]', '["worker:700"]', "5", "found 5, expected text; put it in quotes"),
     "uid_base": ("65000", "65000", "x", 'found "x", expected ' + A_NUMBER),
     "user": ("nobody", '"nobody"', "yes", "found true, expected " + A_TEXT),
     "group": ("12345", '"12345"', "yes", "found true, expected " + A_TEXT),
@@ -175,6 +185,7 @@ BLOCKS = {
     "authorization": ("{ token: abc }", '{"token": "[REDACTED]"}', "found a whole number, expected a block {...} for authorization"),
     "accounts": ("{ A {} }", '{"A": {}}', "found a whole number, expected a block {...} of accounts"),
     "mappings": ("{ a: b }", '{"a": "b"}', "found a whole number, expected a block {...} of mappings"),
+    "tls": ("{ cert_file: a, key_file: b }", "{", "found a whole number, expected a block {...} for tls"),
     "no_auth_user": ("x", '"x"', '"no_auth_user": found 5, expected ' + A_TEXT),
     "no_system_account": ("true", "true", '"no_system_account": found 5, expected ' + A_BOOLEAN),
 }
@@ -350,6 +361,9 @@ def test_a_user_that_children_cannot_be_ends_the_start(tmp_path, given, error):
 
 # ---- the flags: arguments and what --print-config shows then; arguments and what is said about them
 
+PAIR = ["--tlscert=c", "--tlskey=k"]
+SECURED = {"tls": "{", "tls.cert_file": '"c"', "tls.key_file": '"k"', "tls.verify": "false"}
+
 FLAGS = {
     "a": (["-a", "::1"], {"host": '"::1"'}, ["-a"], "flag needs an argument: -a"),
     "addr": (["--addr="], {"host": '"0.0.0.0"'}, ["--addr"], "flag needs an argument: -addr"),
@@ -367,6 +381,13 @@ FLAGS = {
     "pass": (["-user=x", "--pass", "y"], {"authorization": '{user: "x", pass: "[REDACTED]"}'}, ["--pass=" + "y" * 9000],
              'invalid value "[REDACTED]" for flag -pass: out of range'),
     "auth": (["--auth", "y"], {"authorization": '{token: "[REDACTED]"}'}, ["--auth"], "flag needs an argument: -auth"),
+    "tls": (["--tls", *PAIR], SECURED, ["--tls=x"], 'invalid boolean value "x" for flag -tls: parse error'),
+    "tlscert": (PAIR, SECURED, ["--tlscert"], "flag needs an argument: -tlscert"),
+    "tlskey": (PAIR[::-1], SECURED, ["--tlskey"], "flag needs an argument: -tlskey"),
+    "tlsverify": (["--tlsverify", "--tlscacert=a", *PAIR], {**SECURED, "tls.ca_file": '"a"', "tls.verify": "true"},
+                  ["--tlsverify=x"], 'invalid boolean value "x" for flag -tlsverify: parse error'),
+    "tlscacert": (["--tlscacert", "a", *PAIR], {**SECURED, "tls.ca_file": '"a"'}, ["--tlscacert"],
+                  "flag needs an argument: -tlscacert"),
     "m": (["-m", "8222"], {"http_port": "8222"}, ["-m", "-2"], 'invalid value "-2" for flag -m: out of range'),
     "http_port": (["--http_port", "0"], {"http_port": "0"}, ["--http_port", ""],
                   'invalid value "" for flag -http_port: parse error'),
@@ -568,7 +589,7 @@ DIFFERENT = {
     "listen: [4222, 4223]": (1, "several listeners"),
     "jetstream: true": (0, "does not exist here yet"),
     "prof_port: 1": (0, "does not exist here"),
-    "tls {}": (0, "does not exist here yet"),
+    "tls {}": (0, "no client could connect"),
 }
 
 

@@ -1,6 +1,7 @@
 /*
  * Debian's libnats, as it comes, against the server given: prints `ok NAME` a
- * check. cc libnats.c -lnats
+ * check. With CA, CERT and KEY in its environment, which are files, over TLS.
+ * cc libnats.c -lnats
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,8 +29,17 @@ static natsConnection *
 connection(void)
 {
 	natsConnection *nc;
+	natsOptions *options;
 
-	TRY(natsConnection_ConnectTo(&nc, url));
+	TRY(natsOptions_Create(&options));
+	TRY(natsOptions_SetURL(options, url));
+	if (getenv("CA") != NULL) {
+		TRY(natsOptions_SetSecure(options, true));
+		TRY(natsOptions_LoadCATrustedCertificates(options, getenv("CA")));
+		TRY(natsOptions_LoadCertificatesChain(options, getenv("CERT"), getenv("KEY")));
+	}
+	TRY(natsConnection_Connect(&nc, options));
+	natsOptions_Destroy(options);
 	return nc;
 }
 

@@ -1,12 +1,16 @@
-// npm's nats, as it comes, against the server given: prints `ok NAME` a check.
+// npm's nats, as it comes, against the server given: prints `ok NAME` a check. With CA, CERT and KEY
+// in its environment, which are files, over TLS; with FIRST before INFO.
 'use strict';
 const { connect, StringCodec, headers, ErrorCode } = require('nats');
 const assert = require('assert');
 const text = StringCodec();
 const servers = process.argv[2];
 
+const { CA, CERT, KEY, FIRST } = process.env;
+const tls = CA && { caFile: CA, certFile: CERT, keyFile: KEY, handshakeFirst: FIRST !== undefined };
+
 const connections = (count) =>
-  Promise.all(Array.from({ length: count }, (_, i) => connect({ servers, name: `js-${i}` })));
+  Promise.all(Array.from({ length: count }, (_, i) => connect({ servers, name: `js-${i}`, ...(tls && { tls }) })));
 
 async function publishSubscribe() {
   const [a, b, c] = await connections(3);

@@ -1,5 +1,9 @@
-"""PyPI's nats-py, as it comes, against the server given: prints `ok NAME` a check."""
+"""PyPI's nats-py, as it comes, against the server given: prints `ok NAME` a check.
+
+With CA, CERT and KEY in its environment, which are files, over TLS; with FIRST before INFO."""
 import asyncio
+import os
+import ssl
 import sys
 
 import nats
@@ -8,8 +12,16 @@ from nats.errors import NoRespondersError
 URL = sys.argv[1]
 
 
+def security():
+    if "CA" not in os.environ:
+        return {}
+    context = ssl.create_default_context(cafile=os.environ["CA"])
+    context.load_cert_chain(os.environ["CERT"], os.environ["KEY"])
+    return {"tls": context, "tls_handshake_first": "FIRST" in os.environ}
+
+
 async def connections(count):
-    return [await nats.connect(URL, name=f"py-{i}") for i in range(count)]
+    return [await nats.connect(URL, name=f"py-{i}", **security()) for i in range(count)]
 
 
 async def publish_subscribe():

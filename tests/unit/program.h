@@ -71,19 +71,16 @@ program_exec(const char *path, int fd)
 	_exit(127);
 }
 
-/* Start the program of this role; `receive` gets what it says, also `ready`. accounts: kept open. */
+/* Start the program of this role; `receive` gets what it says, also `ready`. accounts, tls: kept open. */
 static inline void
-program_start_with(struct program *p, struct ev_loop *loop, enum role role,
-    const struct settings *settings, int accounts, channel_receive *receive)
+program_start_documents(struct program *p, struct ev_loop *loop, enum role role,
+    const struct settings *settings, int accounts, int tls, channel_receive *receive)
 {
 	struct msg	start = { .type = MSG_start, .u.start = { .incarnation = 1,
-			    .uid = PROGRAM_UID, .gid = PROGRAM_UID, .sandbox = SANDBOX_ON } };
+			    .uid = PROGRAM_UID, .gid = PROGRAM_UID, .own = 1, .sandbox = SANDBOX_BEST_EFFORT } };
 	char		path[PATH_MAX];
-	msgpack_sbuffer	nothing;
-	int		ends[2], logs[2], document, tls;
+	int		ends[2], logs[2], document;
 
-	msgpack_sbuffer_init(&nothing);
-	ck_assert_int_ge(tls = records_seal(&nothing), 0);
 	program_path(path, role_name(role));
 	ck_assert_int_eq(channel_pair(ends), 0);
 	ck_assert_int_eq(channel_pair(logs), 0);
@@ -97,13 +94,26 @@ program_start_with(struct program *p, struct ev_loop *loop, enum role role,
 	channel_open(&p->channel, loop, ends[0], ROLE_SUPERVISOR, role, receive, program_broken, p);
 	ck_assert_int_eq(channel_send(&p->channel, &start, (int[]){ document, logs[1], accounts, tls }), 0);
 	close(document);
-	close(tls);
 	close(logs[1]);
 	ck_assert_int_eq(channel_await(&p->channel, MSG_ready, PROGRAM_WAIT), 0);
 	p->channel.state = MSG_READY;
 }
 
-/* The same without accounts. */
+/* The same without TLS. */
+static inline void
+program_start_with(struct program *p, struct ev_loop *loop, enum role role,
+    const struct settings *settings, int accounts, channel_receive *receive)
+{
+	msgpack_sbuffer	nothing;
+	int		tls;
+
+	msgpack_sbuffer_init(&nothing);
+	ck_assert_int_ge(tls = records_seal(&nothing), 0);
+	program_start_documents(p, loop, role, settings, accounts, tls, receive);
+	close(tls);
+}
+
+/* And without accounts. */
 static inline void
 program_start(struct program *p, struct ev_loop *loop, enum role role,
     const struct settings *settings, channel_receive *receive)

@@ -141,7 +141,13 @@ static const struct {
 static void
 decide(const struct msg_login *m, struct verdict *v)
 {
-	login_decide(users, m, BYTES(NONCE), v);
+	login_decide(users, m, BYTES(NONCE), false, v);
+}
+
+static void
+decide_mapped(const struct msg_login *m, struct verdict *v)
+{
+	login_decide(users, m, BYTES(NONCE), true, v);
 }
 
 START_TEST(who)
@@ -184,25 +190,25 @@ START_TEST(secrets_are_whole)
 }
 END_TEST
 
-static const struct { int kind; const char *name; const char *user; } certificates[] = {
-	{ CERTIFICATE_EMAIL, "x@example.com", "x@example.com" },
-	{ CERTIFICATE_DNS, "x.example.com", NULL },
-	{ CERTIFICATE_SUBJECT, "CN=x,OU=y", "CN=x,OU=y" },
-	{ CERTIFICATE_SUBJECT, "OU=y,CN=x", "CN=x,OU=y" },
-	{ CERTIFICATE_SUBJECT, "cn=x, ou=y", "CN=x,OU=y" },
-	{ CERTIFICATE_SUBJECT, "CN=X,OU=y", NULL },
-	{ CERTIFICATE_SUBJECT, "CN=x,OU=y,OU=z", NULL },
-	{ CERTIFICATE_SUBJECT, "CN=x+OU=y", NULL },
-	{ CERTIFICATE_DNS, "ws", NULL },		/* not by this connection */
-	{ CERTIFICATE_URI, NKEY, NULL },
+static const struct { int kind; const char *name; const char *user, *pass; } certificates[] = {
+	{ CERTIFICATE_EMAIL, "x@example.com", "x@example.com", "mail" },
+	{ CERTIFICATE_DNS, "x.example.com", NULL, "" },
+	{ CERTIFICATE_SUBJECT, "CN=x,OU=y", "CN=x,OU=y", "dn" },
+	{ CERTIFICATE_SUBJECT, "OU=y,CN=x", "CN=x,OU=y", "dn" },
+	{ CERTIFICATE_SUBJECT, "cn=x, ou=y", "CN=x,OU=y", "dn" },
+	{ CERTIFICATE_SUBJECT, "CN=X,OU=y", NULL, "" },
+	{ CERTIFICATE_SUBJECT, "CN=x,OU=y,OU=z", NULL, "" },
+	{ CERTIFICATE_SUBJECT, "CN=x+OU=y", NULL, "" },
+	{ CERTIFICATE_DNS, "ws", NULL, "" },		/* not by this connection */
+	{ CERTIFICATE_URI, NKEY, NULL, "" },
 };
 
-/* A certificate's names decide, whatever CONNECT says. */
+/* A certificate's names decide who it is, whatever CONNECT says. */
 START_TEST(a_certificate_decides)
 {
 	struct msg		 r = { .type = MSG_certificate_name, .u.certificate_name = {
 				    .kind = (uint64_t)certificates[_i].kind, .name = bytes_of(certificates[_i].name) } };
-	struct msg_login	 m = { .user = BYTES("a"), .pass = BYTES("b"), .token = BYTES(""),
+	struct msg_login	 m = { .user = BYTES("a"), .pass = bytes_of(certificates[_i].pass), .token = BYTES(""),
 				    .nkey = BYTES(""), .sig = BYTES(""), .peer_uid = NO_PEER, .peer_gid = NO_PEER };
 	msgpack_sbuffer		 b;
 	struct verdict		 v;
@@ -210,14 +216,45 @@ START_TEST(a_certificate_decides)
 	msgpack_sbuffer_init(&b);
 	ck_assert_int_eq(records_add(&b, &r), 0);
 	m.certificate = (struct bytes){ b.data, b.size };
-	decide(&m, &v);
+	decide_mapped(&m, &v);
 	ck_assert_int_eq(v.is, certificates[_i].user == NULL ? OUT : IN);
 	if (v.is == IN)
 		ck_assert(bytes_equal(user_name(v.user), bytes_of(certificates[_i].user)));
+	m.pass = BYTES("b");			/* its own password, as at all times */
+	decide_mapped(&m, &v);
+	ck_assert_int_eq(v.is, OUT);
 	m.certificate = BYTES("\xc1");		/* no record at all */
-	decide(&m, &v);
+	decide_mapped(&m, &v);
+	ck_assert_int_eq(v.is, OUT);
+	m.certificate = BYTES("");		/* none was shown, or it names nobody */
+	decide_mapped(&m, &v);
 	ck_assert_int_eq(v.is, OUT);
 	msgpack_sbuffer_destroy(&b);
+}
+END_TEST
+
+/* Where certificates name no users, names in them are nothing; an nkey or who is at a Unix socket has no need of one. */
+START_TEST(who_needs_no_certificate)
+{
+	struct msg_login	m = { .user = BYTES("a"), .pass = BYTES("b"), .token = BYTES(""),
+				    .nkey = BYTES(""), .sig = BYTES(""), .certificate = BYTES("\xc1"),
+				    .peer_uid = NO_PEER, .peer_gid = NO_PEER };
+	struct verdict		v;
+
+	decide(&m, &v);
+	ck_assert_int_eq(v.is, IN);
+	ck_assert_int_eq(v.how, LOGIN_PASSWORD);
+	m.certificate = BYTES("");
+	m.peer_uid = m.peer_gid = 1000;
+	decide_mapped(&m, &v);
+	ck_assert_int_eq(v.is, IN);
+	ck_assert_int_eq(v.how, LOGIN_PASSWORD);
+	m.peer_uid = m.peer_gid = NO_PEER;
+	m.nkey = BYTES(NKEY);
+	m.sig = bytes_of(signature);
+	decide_mapped(&m, &v);
+	ck_assert_int_eq(v.is, IN);
+	ck_assert_int_eq(v.how, LOGIN_NKEY);
 }
 END_TEST
 
@@ -242,11 +279,11 @@ START_TEST(what_there_is_not_is_not_looked_at)
 	fd = document_end(&d);
 	ck_assert_int_eq(users_load(&few, fd, &why), 0);
 	close(fd);
-	login_decide(few, &m, BYTES(NONCE), &v);
+	login_decide(few, &m, BYTES(NONCE), false, &v);
 	ck_assert_int_eq(v.is, IN);
 	ck_assert_int_eq(v.how, LOGIN_TOKEN);
 	m.user = m.pass = m.token = BYTES("");
-	login_decide(few, &m, BYTES(NONCE), &v);
+	login_decide(few, &m, BYTES(NONCE), false, &v);
 	ck_assert_int_eq(v.is, IN);
 	ck_assert_int_eq(v.how, LOGIN_ANONYMOUS);
 	users_free(few);
@@ -272,10 +309,10 @@ START_TEST(implicit_is_no_nkey)
 	fd = document_end(&d);
 	ck_assert_int_eq(users_load(&few, fd, &why), 0);
 	close(fd);
-	login_decide(few, &m, BYTES(""), &v);
+	login_decide(few, &m, BYTES(""), false, &v);
 	ck_assert_int_eq(v.is, IN);
 	m.implicit = 1;
-	login_decide(few, &m, BYTES(""), &v);
+	login_decide(few, &m, BYTES(""), false, &v);
 	ck_assert_int_eq(v.is, OUT);
 	users_free(few);
 }
@@ -354,6 +391,7 @@ main(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_loop_test(t, who, 0, (int)(sizeof(cases) / sizeof(cases[0])));
 	tcase_add_test(t, secrets_are_whole);
+	tcase_add_test(t, who_needs_no_certificate);
 	tcase_add_loop_test(t, a_certificate_decides, 0, (int)(sizeof(certificates) / sizeof(certificates[0])));
 	tcase_add_test(t, what_there_is_not_is_not_looked_at);
 	tcase_add_test(t, implicit_is_no_nkey);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include "common/child.h"
 #include "common/log.h"
+#include "common/process.h"
 #include "common/loop.h"
 #include "common/records.h"
 #include "common/unpack.h"
@@ -93,7 +94,7 @@ program_run(int fd)
 	child_init(&child, ROLE_WORKER, program_receive, (void *)(uintptr_t)"test");
 	child.check = program_check;
 	child.apply = program_apply;
-	child_ready(&child, &sandbox_worker);
+	child_ready(&child);
 	child_run(&child);
 	child_free(&child);
 	_exit(42);
@@ -109,7 +110,7 @@ setup(void)
 	memset(&kid, 0, sizeof(kid));
 	kid.log = -1;
 	ck_assert_int_eq(channel_pair(fds), 0);
-	kid.pid = fork();
+	kid.pid = process_fork(true);
 	ck_assert_int_ne(kid.pid, -1);
 	if (kid.pid == 0)
 		program_run(fds[0]);
@@ -135,7 +136,7 @@ static void
 start_send(enum sandbox_mode mode)
 {
 	const struct msg	m = { .type = MSG_start, .u.start = {
-	    .slot = 3, .incarnation = 7, .uid = 64123, .gid = 64124, .sandbox = mode } };
+	    .slot = 3, .incarnation = 7, .uid = 64123, .gid = 64124, .own = 1, .sandbox = mode } };
 	struct settings		s;
 	int			fds[4], pair[2];
 
@@ -190,7 +191,7 @@ START_TEST(a_child_starts_works_and_ends)
 	char			path[64], name[32] = "";
 	int			fd;
 
-	start_send(geteuid() == 0 ? SANDBOX_REQUIRED : SANDBOX_ON);
+	start_send(geteuid() == 0 ? SANDBOX_REQUIRED : SANDBOX_BEST_EFFORT);
 	listen_once();
 	ck_assert_int_eq(kid.last, MSG_ready);
 	ck_assert_int_eq(channel_send(&kid.channel, &duck, NULL), 0);
@@ -219,7 +220,7 @@ END_TEST
 START_TEST(a_child_ends_with_its_supervisor)
 {
 	if (_i > 0) {
-		start_send(SANDBOX_ON);
+		start_send(SANDBOX_BEST_EFFORT);
 		listen_once();
 		ck_assert_int_eq(kid.last, MSG_ready);
 	}
@@ -233,7 +234,7 @@ START_TEST(log_channel_is_replaced)
 	const struct msg	duck = { .type = MSG_lame_duck }, m = { .type = MSG_log_channel };
 	int			pair[2];
 
-	start_send(SANDBOX_ON);
+	start_send(SANDBOX_BEST_EFFORT);
 	listen_once();
 	close(kid.log);
 	ck_assert_int_eq(channel_pair(pair), 0);
@@ -303,7 +304,7 @@ START_TEST(settings_are_prepared_then_committed)
 {
 	const struct msg	duck = { .type = MSG_lame_duck };
 
-	start_send(SANDBOX_ON);
+	start_send(SANDBOX_BEST_EFFORT);
 	listen_once();
 	prepare(1, 1111, "");
 	ck_assert_int_eq(channel_send(&kid.channel, &duck, NULL), 0);
@@ -326,7 +327,7 @@ START_TEST(what_is_refused_is_not_applied)
 {
 	char	long_one[513];
 
-	start_send(SANDBOX_ON);
+	start_send(SANDBOX_BEST_EFFORT);
 	listen_once();
 	prepare(1, 1, "port 1 is not for us");
 	memset(long_one, 'x', 512);
@@ -352,7 +353,7 @@ static const struct { const char *what; uint64_t prepared, committed, then; bool
 
 START_TEST(versions_only_rise)
 {
-	start_send(SANDBOX_ON);
+	start_send(SANDBOX_BEST_EFFORT);
 	listen_once();
 	if (wrong[_i].prepared != 0)
 		prepare(wrong[_i].prepared, 4444, "");
@@ -370,7 +371,7 @@ END_TEST
 
 START_TEST(refused_and_committed_all_the_same)
 {
-	start_send(SANDBOX_ON);
+	start_send(SANDBOX_BEST_EFFORT);
 	listen_once();
 	prepare(1, 1, "port 1 is not for us");
 	commit_send(1);
@@ -385,7 +386,7 @@ START_TEST(a_document_that_is_none_is_refused)
 	const struct msg	m = { .type = MSG_prepare, .u.prepare.version = 1 };
 	int			fds[3];
 
-	start_send(SANDBOX_ON);
+	start_send(SANDBOX_BEST_EFFORT);
 	listen_once();
 	fds[0] = open("/dev/null", O_RDONLY);
 	fds[1] = no_accounts();
@@ -419,8 +420,8 @@ END_TEST
 
 START_TEST(a_second_start_is_refused)
 {
-	start_send(SANDBOX_ON);
-	start_send(SANDBOX_ON);
+	start_send(SANDBOX_BEST_EFFORT);
+	start_send(SANDBOX_BEST_EFFORT);
 	while (kid.broken == 0)
 		listen_once();
 	ck_assert_int_eq(kid_status(), 1 << 8);

@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include "common/loop.h"
 #include "common/memfd.h"
+#include "common/records.h"
 #include "shm/segment.h"
 #include "tests/unit/program.h"
 
@@ -14,11 +15,19 @@ static struct {
 	char		error[MESSAGE_MAX];
 	char		asked[128];	/* "0 a.conf": parent and path, or a variable's name */
 	enum msg_type	last;
+	int		tls_files;	/* records; -1: none came */
 } got;
 
 static struct program	config;
 static struct ev_loop	*loop;
 static struct settings	flags;
+
+static int
+count(void *arg, const struct msg *m)
+{
+	++*(int *)arg;
+	return 0;
+}
 
 static int
 receive(struct channel *ch, const struct msg *m, const int *fds)
@@ -36,6 +45,11 @@ receive(struct channel *ch, const struct msg *m, const int *fds)
 		ck_assert_int_eq(settings_read(&got.settings[role], fds[0], &why), 0);
 		close(fds[0]);
 		close(fds[1]);
+	} else if (m->type == MSG_tls_files) {
+		ck_assert_int_eq(got.tls_files, -1);
+		got.tls_files = 0;
+		ck_assert_int_eq(records_read(fds[0], ROLE_CONFIG, ROLE_SUPERVISOR, count, &got.tls_files, &why), 0);
+		close(fds[0]);
 	} else if (m->type == MSG_configured) {
 		snprintf(got.digest, sizeof(got.digest), "%.*s", (int)m->u.configured.digest.len,
 		    m->u.configured.digest.data);
@@ -66,6 +80,7 @@ static void
 setup(void)
 {
 	memset(&got, 0, sizeof(got));
+	got.tls_files = -1;
 	loop = loop_new();	/* the default one waits for children itself */
 	ck_assert_int_eq(settings_init(&flags), 0);
 	start();
@@ -203,13 +218,53 @@ START_TEST(no_file_is_all_defaults)
 }
 END_TEST
 
+/* Forget what it said, and ask about this; files: whether names of files of TLS come before the end. */
+static void
+configure_again(const char *text, bool files)
+{
+	enum role	role;
+	int		i;
+
+	for (role = 0; role < ROLES; role++)
+		if (got.documented[role])
+			settings_free(&got.settings[role]);
+	memset(&got, 0, sizeof(got));
+	got.tls_files = -1;
+	configure_send(file_of(text, strlen(text)), "a.conf");
+	for (i = 0; i < ROLES - 1; i++)
+		ck_assert_int_eq(channel_await(&config.channel, MSG_document, PROGRAM_WAIT), 0);
+	if (files)
+		ck_assert_int_eq(channel_await(&config.channel, MSG_tls_files, PROGRAM_WAIT), 0);
+	ck_assert_int_eq(channel_await(&config.channel, MSG_configured, PROGRAM_WAIT), 0);
+}
+
+START_TEST(files_of_tls_are_named)
+{
+	static const char	text[] = "tls { cert_file: c, key_file: k }";
+	char			digest[80];
+
+	configure_again("port: 1", false);
+	ck_assert_int_eq(got.tls_files, -1);
+	ck_assert_str_eq(got.settings[ROLE_SUPERVISOR].tls_digest, "");
+	configure_again(text, true);
+	ck_assert_int_eq(got.tls_files, 3);
+	ck_assert(got.settings[ROLE_WORKER].tls_asked);
+	strlcpy(digest, got.settings[ROLE_SUPERVISOR].tls_digest, sizeof(digest));
+	ck_assert_mem_eq(digest, "sha256:", 7);
+	configure_again(text, true);
+	ck_assert_str_eq(got.settings[ROLE_SUPERVISOR].tls_digest, digest);
+	configure_again("tls { cert_file: c, key_file: other }", true);
+	ck_assert_str_ne(got.settings[ROLE_SUPERVISOR].tls_digest, digest);
+}
+END_TEST
+
 START_TEST(all_errors_are_told)
 {
-	configure_fd(file_of("port: x\nhots: 1\ntls {}\n", 23), "a.conf", MSG_misconfigured);
+	configure_fd(file_of("port: x\nhots: 1\nmqtt {}\n", 24), "a.conf", MSG_misconfigured);
 	ck_assert_str_eq(got.error,
 	    "a.conf:1:7: port: found \"x\", expected a port up to 65535 (-1: any free one)\n"
 	    "a.conf:2:1: unknown field \"hots\", did you mean \"host\"?\n"
-	    "a.conf:3:1: tls: this version does not have TLS yet");
+	    "a.conf:3:1: mqtt: this version does not have MQTT yet");
 	/* and the next attempt begins anew */
 	configure_fd(file_of("port: 1", 7), "b.conf", MSG_configured);
 	ck_assert_uint_eq(got.settings[ROLE_WORKER].port, 1);
@@ -379,6 +434,7 @@ main(void)
 	tcase_add_test(c, a_document_for_each_role);
 	tcase_add_test(c, digest_is_that_of_the_file);
 	tcase_add_test(c, no_file_is_all_defaults);
+	tcase_add_test(c, files_of_tls_are_named);
 	tcase_add_test(c, all_errors_are_told);
 	tcase_add_test(c, what_cannot_be_read_is_an_error);
 	tcase_add_test(c, a_named_pipe_waits_for_its_writer);

@@ -180,7 +180,7 @@ static const struct { const char *config, *said; } wrong[] = {
 	{ "listen: [a:1, b]", "f:1:15: listen: found \"b\", expected \"host:port\", \"[address]:port\" or a port up to 65535 (-1: any free one)" },
 	{ "listen: []", "f:1:9: listen: found a list [...], expected at least one address" },
 	{ "http: \"8222\"", "f:1:7: http: found \"8222\", expected \"host:port\", \"[address]:port\" or a port up to 65535 (-1: any free one)" },
-	{ "sandbox: maybe", "f:1:10: sandbox: found \"maybe\", expected on, required or off" },
+	{ "sandbox: maybe", "f:1:10: sandbox: found \"maybe\", expected best_effort, required or off" },
 	{ "ring_size: 100000", "f:1:1: ring_size (100000) must be a power of two from 64KB" },
 	{ "cluster { authorization { user: a, password: s3cret } }", "f:1:1: cluster: this version does not have clusters yet" },
 	{ "authorization { user: a, password: [s3cret] }",
@@ -188,7 +188,7 @@ static const struct { const char *config, *said; } wrong[] = {
 	{ "listen: [5000, \"unix:relative\"]", "f:1:16: listen: found \"unix:relative\", expected \"unix:/path\" with a path of at most 107 bytes" },
 	{ "unix_socket_mode: 999", "f:1:19: unix_socket_mode: found 999, expected a mode in octal, as \"0660\"" },
 	{ "jetstream: true", "f:1:1: jetstream: this version does not have JetStream yet" },
-	{ "TLS { cert: [], x: { y: 1 } }", "f:1:1: tls: this version does not have TLS yet" },
+	{ "MQTT { cert: [], x: { y: 1 } }", "f:1:1: mqtt: this version does not have MQTT yet" },
 	{ "autorization: 1", "f:1:1: unknown field \"autorization\", did you mean \"authorization\"?" },
 	{ "server_idd: 1", "f:1:1: unknown field \"server_idd\"" },	/* not one that nobody may set */
 	{ "ping_interval: 1.5", "f:1:16: ping_interval: found 1.5, expected a duration, as \"10s\" or \"1m30s\"" },

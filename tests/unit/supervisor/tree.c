@@ -579,11 +579,6 @@ late_stop(struct child *child)
 static int
 fake_main(enum role role)
 {
-	static const struct sandbox_profile *const profiles[ROLES] = {
-		[ROLE_CONFIG] = &sandbox_config, [ROLE_LOG] = &sandbox_log,
-		[ROLE_WORKER] = &sandbox_worker, [ROLE_SYSTEM] = &sandbox_system,
-		[ROLE_MONITOR] = &sandbox_monitor, [ROLE_AUTH] = &sandbox_auth,
-	};
 	static channel_receive *const receive[ROLES] = {
 		[ROLE_CONFIG] = config_receive, [ROLE_LOG] = log_receive,
 		[ROLE_WORKER] = worker_receive, [ROLE_SYSTEM] = other_receive,
@@ -620,7 +615,7 @@ fake_main(enum role role)
 		log_info("worker %u starts with %u", fake.slot, (unsigned)fake.settings.max_payload);
 	if (role == ROLE_WORKER && behaves("late") && fake.incarnation > 3 + WORKERS)
 		usleep(fake.slot == 0 ? WATCHDOG * 3e5 : WATCHDOG * 9e5);	/* before, after the commit */
-	child_ready(&fake, profiles[role]);
+	child_ready(&fake);
 	if (misbehaves("ready-twice"))
 		SAY(ready, .end_ = 0);
 	if (misbehaves("garbage") && write(CHILD_CHANNEL, "\x91\xc3garbage", 9) != 9)

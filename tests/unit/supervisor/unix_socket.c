@@ -25,7 +25,7 @@ static const char *step;
 static int
 listening(struct unix_socket *u, const struct unix_rights *r)
 {
-	return unix_socket_listen(u, path, r, BACKLOG, &step);
+	return unix_socket_listen(u, path, SOCK_STREAM, r, BACKLOG, &step);
 }
 
 static mode_t
@@ -176,7 +176,7 @@ START_TEST(one_that_is_busy_is_left_alone)
 	struct unix_socket first, second;
 	int fd, i;
 
-	ck_assert_int_ge(unix_socket_listen(&first, path, &owner, 0, &step), 0);
+	ck_assert_int_ge(unix_socket_listen(&first, path, SOCK_STREAM, &owner, 0, &step), 0);
 	strlcpy(addr.sun_path, path, sizeof(addr.sun_path));
 	for (i = 0; i < 4; i++) {
 		fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
@@ -237,7 +237,7 @@ START_TEST(a_path_that_cannot_be_is_refused)
 {
 	struct unix_socket u;
 
-	ck_assert_int_eq(unix_socket_listen(&u, bad[_i].path, &owner, BACKLOG, &step), bad[_i].rc);
+	ck_assert_int_eq(unix_socket_listen(&u, bad[_i].path, SOCK_STREAM, &owner, BACKLOG, &step), bad[_i].rc);
 }
 END_TEST
 

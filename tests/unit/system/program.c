@@ -216,7 +216,8 @@ START_TEST(varz_is_whole_and_current)
 	d->connections = 2;
 	tables_head(tables.base)->in_msgs = 42;
 	stat_fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
-	say(&systemd, (struct msg){ .type = MSG_process }, stat_fd);
+	say(&systemd, (struct msg){ .type = MSG_process, .u.process = { .role = ROLE_WORKER,
+	    .pid = 1 } }, stat_fd);
 	close(stat_fd);
 	http_ask_for("GET /varz HTTP/1.1\r\nHost: x\r\n\r\n", &a);
 	ck_assert_int_eq(a.status, 200);

@@ -44,7 +44,8 @@ setup(void)
 	reporter.settings = &settings;
 	reporter.processors = 2;
 	usage_init(&reporter.usage);
-	ck_assert_int_eq(usage_add(&reporter.usage, open("/proc/self/stat", O_RDONLY | O_CLOEXEC)), 0);
+	ck_assert_int_eq(usage_add(&reporter.usage, &(struct msg_process){ .role = ROLE_WORKER },
+	    open("/proc/self/stat", O_RDONLY | O_CLOEXEC)), 0);
 	ck_assert_int_eq(view_directory(&reporter.view, segment_make(&directory, DIRECTORY_SIZE)), 0);
 }
 

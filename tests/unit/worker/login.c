@@ -129,7 +129,7 @@ START_TEST(what_follows_connect_waits_for_the_verdict)
 	ck_assert_uint_eq(h->cid, rig.cid);
 	ck_assert_str_eq(h->user, "a");
 	ck_assert_str_eq(h->pass, "b");
-	ck_assert(!h->implicit && h->peer_uid == UINT32_MAX);
+	ck_assert(!h->implicit && h->peer_uid == NO_PEER);
 	while (n++ < 10)
 		rig_turn(&rig);
 	ck_assert_int_eq(rig.w.clients[0]->stop, CLIENT_ASKS);

@@ -96,14 +96,14 @@ START_TEST(every_byte_arrives_once_and_in_order)
 		ck_assert_uint_eq(out.pending, model.len - total);
 		if (random() % 3 != 0)
 			continue;
-		rc = output_send(&pool, &out, fds[0], &sent);
+		rc = output_send(&pool, &out, fds[0], NULL, &sent);
 		ck_assert(rc == 0 || rc == -EAGAIN);
 		total += sent;
 		ck_assert_int_eq(rc == 0, out.pending == 0);
 		ck_assert(out.sent <= out.messages && (rc != 0 || out.sent == out.messages));
 		drain(1 + (size_t)random() % 400000);
 	}
-	while (output_send(&pool, &out, fds[0], &sent) == -EAGAIN)
+	while (output_send(&pool, &out, fds[0], NULL, &sent) == -EAGAIN)
 		drain(100000);
 	while (model.seen < model.len)
 		drain(100000);
@@ -122,7 +122,7 @@ START_TEST(messages_that_did_not_go_out_are_known)
 		ck_assert(output_bytes(&pool, &out, body, sizeof(body)));
 		out.messages++;
 	}
-	ck_assert_int_eq(output_send(&pool, &out, fds[0], &sent), -EAGAIN);
+	ck_assert_int_eq(output_send(&pool, &out, fds[0], NULL, &sent), -EAGAIN);
 	ck_assert_uint_gt(sent, 0);
 	ck_assert_uint_eq(out.pending, 1000000 - sent);
 	/* never more than went, at most what one chunk holds less */
@@ -138,7 +138,7 @@ START_TEST(a_closed_peer_is_an_error_not_a_signal)
 	close(fds[1]);
 	fds[1] = dup(fds[0]);
 	ck_assert(output_bytes(&pool, &out, "x", 1));
-	ck_assert_int_eq(output_send(&pool, &out, fds[0], &sent), -EPIPE);
+	ck_assert_int_eq(output_send(&pool, &out, fds[0], NULL, &sent), -EPIPE);
 }
 END_TEST
 
@@ -151,7 +151,7 @@ START_TEST(blocks_are_freed_with_their_last_output)
 	ck_assert(output_reference(&pool, &out, b, b->data, 100));
 	ck_assert(output_reference(&pool, &other, b, b->data, 50));
 	ck_assert_uint_eq(b->references, 3);
-	ck_assert_int_eq(output_send(&pool, &out, fds[0], &sent), 0);
+	ck_assert_int_eq(output_send(&pool, &out, fds[0], NULL, &sent), 0);
 	ck_assert_uint_eq(b->references, 2);
 	output_clear(&pool, &other);
 	ck_assert_uint_eq(b->references, 1);

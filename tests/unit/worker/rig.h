@@ -31,7 +31,7 @@ struct rig {
 	unsigned	 closed, sealed, drained, compact, failed;
 	bool		 pings;			/* rig_read() shows the worker's PINGs */
 	struct channel	 auth;			/* our end, once rig_auth() was called */
-	unsigned	 auth_lost, nheard;
+	unsigned	 auth_lost, signer_lost, nheard;
 	struct heard {				/* what auth was told */
 		enum msg_type	 type;
 		uint64_t	 cid, grant, nonce, peer_uid;
@@ -68,6 +68,9 @@ rig_receive(struct channel *ch, const struct msg *m, const int *fds)
 		break;
 	case MSG_auth_lost:
 		r->auth_lost++;
+		break;
+	case MSG_signer_lost:
+		r->signer_lost++;
 		break;
 	default:
 		break;
@@ -177,6 +180,20 @@ rig_accounts(uint32_t count, const struct msg *more, unsigned nmore)
 	return fd;
 }
 
+/* A TLS document that says nothing. */
+static int
+rig_no_tls(void)
+{
+	msgpack_sbuffer	 none;
+	int		 fd;
+
+	msgpack_sbuffer_init(&none);
+	fd = records_seal(&none);
+	msgpack_sbuffer_destroy(&none);
+	assert(fd >= 0);
+	return fd;
+}
+
 /* Another document in place of the one that the next worker_check() reads. */
 static inline void
 rig_next_accounts(struct rig *r, int fd)
@@ -193,6 +210,8 @@ rig_prepare(struct rig *r)
 	r->auth.fd = -1;
 	r->child.accounts = rig_accounts(RIG_ACCOUNTS, NULL, 0);
 	r->child.next_accounts = rig_accounts(RIG_ACCOUNTS, NULL, 0);
+	r->child.tls = rig_no_tls();
+	r->child.next_tls = rig_no_tls();
 	assert(settings_init(&r->child.settings) == 0);
 	r->child.program = &r->w;
 	r->child.incarnation = 1;
@@ -224,6 +243,8 @@ rig_free(struct rig *r)
 	channel_close(&r->auth);
 	close(r->child.accounts);
 	close(r->child.next_accounts);
+	close(r->child.tls);
+	close(r->child.next_tls);
 	settings_free(&r->child.settings);
 	ev_loop_destroy(r->child.loop);
 }
