@@ -5,6 +5,7 @@
 #include "admin/system/times.h"
 #include "nats/subject.h"
 
+#define SLOTS_MOST	(1u << 23)	/* of their places: a worker may say that it has many, and all are free */
 #define SCAN_MOST	(1u << 21)	/* subscriptions that one report looks at: a second or two of this process */
 
 const struct option options_subsz[] = {
@@ -46,7 +47,7 @@ worker_scan(struct subsz *z, unsigned worker)
 	struct subscription		sub;
 	uint32_t			slot, top = subscription_top(&z->r->view, worker);
 
-	for (slot = 1; slot <= top && z->looked < SCAN_MOST; slot++) {
+	for (slot = 1; slot <= top && slot < SLOTS_MOST && z->looked < SCAN_MOST; slot++) {
 		if (!subscription_read(&z->r->view, worker, slot, &sub))
 			continue;
 		z->looked++;
@@ -134,7 +135,7 @@ worker_count(struct reporter *r, unsigned worker, uint32_t account, struct bytes
 	uint64_t			n = 0;
 	uint32_t			slot, top = subscription_top(&r->view, worker), looked = 0;
 
-	for (slot = 1; slot <= top && looked < SCAN_MOST; slot++) {
+	for (slot = 1; slot <= top && slot < SLOTS_MOST && looked < SCAN_MOST; slot++) {
 		if (!subscription_read(&r->view, worker, slot, &sub))
 			continue;
 		looked++;

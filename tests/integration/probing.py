@@ -36,8 +36,8 @@ class Child:
         self.sock = sock
         sock.settimeout(harness.LIMIT)
         hello = sock.recv(64).decode().split()
-        assert len(hello) == 2, "ended before it said who it is"
-        self.role, self.slot = hello[0], int(hello[1])
+        assert len(hello) == 3, "ended before it said who it is"
+        self.role, self.slot, self.incarnation = hello[0], int(hello[1]), int(hello[2])
         self.pid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
 
     def ask(self, *words, fds=()):

@@ -142,7 +142,6 @@ REFUSED = {
     "that it has prepared nothing": (message("prepared", 77, ""), "prepared"),
     "that it has committed nothing": (message("committed", 77), "committed"),
     "that it took what it was not given": (message("taken", 1 << 63), "taken"),
-    "that others' clients are closed": (message("closed", list(range(1, 9))), "closed"),
     "that nobody's clients are closed": (message("closed", [1 << 50] * 200), "closed"),
     "that it is drained": (message("drained"), "drained"),
     "that nobody breaks his lane": (message("complaint", 9, 9, 0, "x"), "complaint"),
@@ -172,6 +171,7 @@ FLOODS = {
     "closed": ("supervisor", 20000, message("closed", [1 << 50]), "closed"),
     "compact": ("supervisor", 20000, message("compact"), "compact"),
     "auth_lost": ("supervisor", 2000, message("auth_lost"), None),
+    "others' clients are closed": ("supervisor", 1, message("closed", list(range(1, 9))), None),
     "signer_lost": ("supervisor", 2000, message("signer_lost"), None),
     "noise to auth": ("auth", 1, CONFUSED.hex(), None),
     "another's message to auth": ("auth", 1, message("taken", 1), None),
@@ -210,12 +210,14 @@ def test_one_that_does_not_answer_a_reload_is_replaced(ship):
 def test_one_that_accuses_others_is_ended_itself(ship):
     """The limit of the design: whom it accuses loses its clients, so few accusations cost it its life."""
     ship.traffic.stop()
-    del ship.before[ship.server.child("worker", 1).pid]
-    for incarnation in range(1, 200):   # those that nobody has are of no consequence
-        if ship.mad.ask("raw supervisor", message("complaint", 1, incarnation, 0, "x")) == "dead":
-            break
-        ship.server.child("worker", 1)
+    accused = ship.server.child("worker", 1)
+    del ship.before[accused.pid]
+    for _ in range(10):
+        ship.mad.ask("raw supervisor", message("complaint", 1, accused.incarnation, 0, "x"))
+        accused = ship.server.child("worker", 1, but=accused)
+    ship.mad.ask("raw supervisor", message("complaint", 1, accused.incarnation, 0, "x"))
     ship.ended("it complained about others more than 10 times")
+    assert ship.server.child("worker", 1) is accused
     ship.others_live()
 
 

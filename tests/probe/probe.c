@@ -204,7 +204,7 @@ probe_connect(struct child *child)
 	probe.fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (probe.fd == -1 || connect(probe.fd, (const struct sockaddr *)&a, sizeof(a)) == -1)
 		err(EXIT_FAILURE, "probe: %s", path);
-	snprintf(hello, sizeof(hello), "%s %u", role_name(child->role), child->slot);
+	snprintf(hello, sizeof(hello), "%s %u %ju", role_name(child->role), child->slot, (uintmax_t)child->incarnation);
 	if (send(probe.fd, hello, strlen(hello), MSG_NOSIGNAL) == -1)
 		err(EXIT_FAILURE, "probe");
 	ev_io_init(&probe.readable, probe_readable, probe.fd, EV_READ);

@@ -21,6 +21,7 @@
 #include <jansson.h>
 #include "common/child.h"
 #include "common/log.h"
+#include "common/process.h"
 #include "shm/directory.h"
 #include "shm/index.h"
 #include "shm/ring.h"
@@ -107,6 +108,13 @@ config_accounts(struct settings *s)
 		strcpy(s->account_numbers.items[2], "X");
 }
 
+/* The first process of a pid namespace cannot kill itself; the supervisor reads this as the signal. */
+static _Noreturn void
+die(void)
+{
+	_exit(PROCESS_SIGNALLED + SIGKILL);
+}
+
 /* What the config process would answer to the flags. */
 static int
 config_receive(struct channel *ch, const struct msg *m, const int *fds)
@@ -121,7 +129,7 @@ config_receive(struct channel *ch, const struct msg *m, const int *fds)
 	if (m->type != MSG_configure || settings_read(&s, fds[1], &why) != 0)
 		return -EBADMSG;
 	if (strcmp(s.server_name, "config-dies") == 0)
-		raise(SIGKILL);
+		die();
 	if (strcmp(s.server_name, "config-leaves") == 0)
 		exit(0);
 	if (strcmp(s.server_name, "config-hangs") == 0)
@@ -288,14 +296,14 @@ worker_connection(const struct msg *m, const int *fds)
 	    (unsigned long long)fake.incarnation, (unsigned long long)m->u.connection.refuse);
 
 	if (misbehaves("dies-untaken") || (behaves("all-die-untaken") && fake.incarnation <= 2 + WORKERS))
-		raise(SIGKILL);
+		die();
 	if (misbehaves("takes-nothing"))
 		return;
 	SAY(taken, .cid = m->u.connection.cid);
 	if (write(fds[0], text, (size_t)n) != n)
 		log_error("write: %s", strerror(errno));
 	if (behaves("dies-answered"))
-		raise(SIGKILL);
+		die();
 	/* kept open: the tests look at who ends it */
 }
 
@@ -523,7 +531,7 @@ static const char *
 fake_check(struct child *child, const struct settings *next)
 {
 	if (misbehaves("dies-preparing"))
-		raise(SIGKILL);
+		die();
 	if (misbehaves("hangs-preparing"))
 		sleep(60);
 	if (misbehaves("commits-too-early"))
@@ -539,7 +547,7 @@ static void
 fake_apply(struct child *child, const struct settings *before)
 {
 	if (misbehaves("dies-committing"))
-		raise(SIGKILL);
+		die();
 	if (misbehaves("hangs-committing"))
 		sleep(60);
 	if (misbehaves("commits-twice"))
