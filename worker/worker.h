@@ -8,10 +8,12 @@
 #include "broker/broker.h"
 #include "broker/participant.h"
 #include "common/child.h"
+#include "nats/info.h"
 #include "shm/segment.h"
 #include "worker/client.h"
 #include "worker/deadline.h"
 #include "worker/deliver.h"
+#include "worker/events.h"
 #include "worker/limits.h"
 #include "worker/login.h"
 #include "worker/output.h"
@@ -32,6 +34,7 @@ struct worker {
 	struct ev_loop		*loop;
 	struct settings		*settings;
 	struct advertised	 advertised, next_advertised;	/* next: prepared by a reload */
+	struct nats_info_form	 info_forms[2];	/* the second: with the account, as after the first PONG */
 	uint64_t		 slow_limit;	/* three quarters of max_pending */
 
 	/* what we share with the other participants */
@@ -45,6 +48,7 @@ struct worker {
 	struct policies		*policies;
 	struct logins		 logins;
 	uint64_t		 answers;	/* that were given in the system account's name */
+	struct events		 events;
 
 	/* clients, by slot */
 	struct client		**clients;
