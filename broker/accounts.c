@@ -468,6 +468,17 @@ name_order(struct bytes name, const char *other)
 	return order != 0 ? order : (name.len > len) - (name.len < len);
 }
 
+bool
+account_imports_from(const struct account *a, uint32_t from)
+{
+	uint32_t	i;
+
+	for (i = 0; i < a->nstreams; i++)
+		if (a->streams[i].from == from)
+			return true;
+	return false;
+}
+
 const struct account *
 accounts_named(const struct accounts *a, struct bytes name)
 {

@@ -77,4 +77,6 @@ void accounts_free(struct accounts *a);		/* NULL is nothing */
 /* NULL: there is none of that number, or name. */
 const struct account *accounts_find(const struct accounts *a, uint32_t number);
 const struct account *accounts_named(const struct accounts *a, struct bytes name);
+/* Does it take streams of that account? */
+bool account_imports_from(const struct account *a, uint32_t from);
 #endif

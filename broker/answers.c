@@ -7,6 +7,10 @@
  * Answers come in while lanes are drained, where nothing may wait. So they go
  * into a queue, and from it, in order, as far as the lanes they need have
  * space. What the queue has no room for is lost and counted.
+ *
+ * Who waits may go before the answer comes. Each subscription of a client here that
+ * goes makes its account one whose requests are looked at, a few at a time and in turn,
+ * however many subscriptions go meanwhile: those whose reply nobody wants any more end.
  */
 #include <sys/tree.h>
 #include <sys/queue.h>
@@ -20,18 +24,22 @@
 #define BUCKETS_LEAST		64u
 #define DUE_MOST		4096u			/* answers in the queue, */
 #define DUE_BYTES		((size_t)32 << 20)	/* and their bytes */
+#define LOOK_MOST		256u			/* requests looked at, */
+#define LOOK_EVERY		0.01			/* in so many seconds: is their reply wanted? */
 #define RANDOM_POOL		1024u			/* bytes asked of the system at once */
-#define NOBODY_SLOT		(NO_CONNECTION - 1)	/* connection of our own subscriptions */
 
 /* A request that waits: so many bytes and its reply subject, and a sample if it has one. */
 struct response {
 	struct response		*chain;		/* of its bucket */
 	RB_ENTRY(response)	 expiry;
+	TAILQ_ENTRY(response)	 asked;		/* of its requester */
 	double			 expires, threshold;
 	struct sample		*sample;
 	uint32_t		 account, requester;
 	enum response_type	 type;
 	uint32_t		 reply_len;
+	uint32_t		 bytes;		/* that are counted for it */
+	bool			 wanted;	/* somebody listened at the reply subject when it was asked */
 	char			 token[ANSWER_TOKEN];
 	char			 reply[];
 };
@@ -53,6 +61,10 @@ struct party {
 	uint32_t	 account;
 	uint32_t	 slot;		/* of our subscription in it; 0: none */
 	size_t		 bytes;		/* of the requests it made */
+	TAILQ_HEAD(, response) asked;	/* those */
+	uint32_t	 nasked;
+	uint32_t	 look;		/* so many of them, from the first, are to be looked at; not 0: it is in `looking` */
+	TAILQ_ENTRY(party) looked;
 };
 
 static int
@@ -85,6 +97,8 @@ struct answers {
 	uint32_t		 nbuckets, count;
 	struct responses	 waiting;
 	struct parties		 parties;
+	TAILQ_HEAD(, party)	 looking;
+	double			 look_after;	/* not before then */
 	size_t			 bytes;
 	STAILQ_HEAD(, due)	 due;
 	uint32_t		 ndue;
@@ -96,10 +110,11 @@ struct answers {
 
 /* ---- subjects */
 
+static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_";
+
 static void
 token_make(struct answers *a, char *out, size_t len)
 {
-	static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_";
 	size_t i;
 
 	if (a->random_left < len) {
@@ -125,8 +140,39 @@ subject_make(const struct answers *a, char *to, const char *token, size_t token_
 bool
 answers_subject(struct bytes subject)
 {
-	return subject.len == ANSWER_SUBJECT &&
+	return (subject.len == ANSWER_SUBJECT || subject.len == ANSWER_MARKED) &&
 	    memcmp(subject.data, ANSWER_PREFIX, sizeof(ANSWER_PREFIX) - 1) == 0;
+}
+
+bool
+answers_marked(struct bytes subject)
+{
+	return subject.len == ANSWER_MARKED && answers_subject(subject) &&
+	    memcmp(subject.data + ANSWER_SUBJECT, ANSWER_MARK, sizeof(ANSWER_MARK) - 1) == 0;
+}
+
+bool
+answers_own(const struct broker *b, struct bytes subject)
+{
+	return answers_subject(subject) &&
+	    memcmp(subject.data + sizeof(ANSWER_PREFIX) - 1, b->answers->own, ANSWER_OWN) == 0;
+}
+
+struct bytes
+answers_name(const struct broker *b)
+{
+	return (struct bytes){ b->answers->own, ANSWER_OWN };
+}
+
+bool
+answers_characters(struct bytes name)
+{
+	size_t i;
+
+	for (i = 0; i < name.len; i++)
+		if (memchr(digits, name.data[i], sizeof(digits) - 1) == NULL)
+			return false;
+	return true;
 }
 
 /* ---- the table. Tokens are random: a few of their characters are the hash. */
@@ -166,12 +212,11 @@ table_grow(struct answers *a)
 }
 
 static struct response *
-response_find(const struct answers *a, uint32_t account, struct bytes subject)
+response_find(const struct answers *a, uint32_t account, const char token[ANSWER_TOKEN])
 {
-	const char	*token = subject.data + ANSWER_SUBJECT - ANSWER_TOKEN;
 	struct response	*r;
 
-	if (a->nbuckets == 0 || !answers_subject(subject))
+	if (a->nbuckets == 0)
 		return NULL;
 	for (r = *bucket_of(a, token); r != NULL; r = r->chain)
 		if (memcmp(r->token, token, ANSWER_TOKEN) == 0)
@@ -179,19 +224,45 @@ response_find(const struct answers *a, uint32_t account, struct bytes subject)
 	return NULL;
 }
 
+/* The one whose answers are published there. */
+static struct response *
+response_at(const struct answers *a, uint32_t account, struct bytes subject)
+{
+	if (!answers_subject(subject))
+		return NULL;
+	return response_find(a, account, subject.data + ANSWER_SUBJECT - ANSWER_TOKEN);
+}
+
+bool
+answers_sampled(const struct broker *b, uint32_t account, const char token[ANSWER_TOKEN])
+{
+	const struct response	*r = response_find(b->answers, account, token);
+
+	return r != NULL && r->sample != NULL;
+}
+
 /* ---- accounts */
+
+static struct party *
+party_find(struct answers *a, uint32_t account)
+{
+	struct party	 key = { .account = account };
+
+	return RB_FIND(parties, &a->parties, &key);
+}
 
 /* NULL: no memory. */
 static struct party *
 party_of(struct answers *a, uint32_t account)
 {
-	struct party	 key = { .account = account }, *p;
+	struct party	*p = party_find(a, account);
 
-	if ((p = RB_FIND(parties, &a->parties, &key)) != NULL)
+	if (p != NULL)
 		return p;
 	if ((p = calloc(1, sizeof(*p))) == NULL)
 		return NULL;
 	p->account = account;
+	TAILQ_INIT(&p->asked);
 	RB_INSERT(parties, &a->parties, p);
 	return p;
 }
@@ -220,10 +291,27 @@ party_subscribe(struct broker *b, struct party *p)
 
 /* ---- requests that wait */
 
-static size_t
-response_bytes(const struct response *r)
+static void
+party_add(struct answers *a, struct party *p, struct response *r)
 {
-	return sizeof(*r) + r->reply_len;
+	TAILQ_INSERT_TAIL(&p->asked, r, asked);
+	p->nasked++;
+	p->bytes += r->bytes;
+	a->bytes += r->bytes;
+}
+
+static void
+party_remove(struct answers *a, struct party *p, struct response *r)
+{
+	TAILQ_REMOVE(&p->asked, r, asked);
+	p->nasked--;
+	p->bytes -= r->bytes;
+	a->bytes -= r->bytes;
+	if (p->look <= p->nasked)
+		return;
+	p->look = p->nasked;
+	if (p->look == 0)
+		TAILQ_REMOVE(&a->looking, p, looked);
 }
 
 static void
@@ -231,16 +319,14 @@ response_unlink(struct broker *b, struct response *r)
 {
 	struct answers	 *a = b->answers;
 	struct response	**place = bucket_of(a, r->token);
-	struct party	  key = { .account = r->requester };
-	struct party	 *p = RB_FIND(parties, &a->parties, &key);
+	struct party	 *p = party_find(a, r->requester);
 
 	while (*place != r)
 		place = &(*place)->chain;
 	*place = r->chain;
 	RB_REMOVE(responses, &a->waiting, r);
 	a->count--;
-	a->bytes -= response_bytes(r);
-	p->bytes -= response_bytes(r);
+	party_remove(a, p, r);
 	party_let_go(a, p);
 }
 
@@ -274,15 +360,25 @@ party_may(const struct broker *b, const struct party *p, size_t bytes)
 	return false;
 }
 
+/* Would somebody get an answer now, as far as we can see? A mapped subject may become any other. */
+static bool
+reply_wanted(struct broker *b, uint32_t account, struct bytes reply)
+{
+	if (answers_own(b, reply))
+		return response_at(b->answers, account, reply) != NULL;
+	return enter_maps(b, account, reply) || broker_wanted(b, account, reply);
+}
+
 static struct response *
 response_new(struct broker *b, const struct asking *ask)
 {
 	struct answers	*a = b->answers;
 	struct party	*from = party_of(a, ask->account), *by = party_of(a, ask->requester);
 	struct response	*r = NULL, **place;
+	size_t		 bytes = sizeof(*r) + ask->reply.len + sample_bytes(ask->sample);
 
 	if (from == NULL || by == NULL || table_grow(a) != 0 || party_subscribe(b, from) != 0 ||
-	    !party_may(b, by, sizeof(*r) + ask->reply.len) ||
+	    !party_may(b, by, bytes) ||
 	    (r = malloc(sizeof(*r) + ask->reply.len)) == NULL) {
 		if (by != NULL)
 			party_let_go(a, by);
@@ -292,7 +388,8 @@ response_new(struct broker *b, const struct asking *ask)
 	}
 	*r = (struct response){ .expires = seconds_now() + ask->threshold, .threshold = ask->threshold,
 	    .sample = ask->sample, .account = ask->account, .requester = ask->requester, .type = ask->type,
-	    .reply_len = (uint32_t)ask->reply.len };
+	    .reply_len = (uint32_t)ask->reply.len, .bytes = (uint32_t)bytes,
+	    .wanted = reply_wanted(b, ask->requester, ask->reply) };
 	token_make(a, r->token, ANSWER_TOKEN);
 	memcpy(r->reply, ask->reply.data, ask->reply.len);
 	place = bucket_of(a, r->token);
@@ -300,20 +397,27 @@ response_new(struct broker *b, const struct asking *ask)
 	*place = r;
 	RB_INSERT(responses, &a->waiting, r);
 	a->count++;
-	a->bytes += response_bytes(r);
-	by->bytes += response_bytes(r);
+	party_add(a, by, r);
 	return r;
 }
 
 struct response *
-answers_expect(struct broker *b, const struct asking *ask, char *to)
+answers_expect(struct broker *b, const struct asking *ask, char *to, struct bytes *subject)
 {
 	struct response	*r = response_new(b, ask);
+	char		*end;
 
-	if (r == NULL)
+	if (r == NULL) {
 		sample_free(ask->sample);
-	else
-		subject_make(b->answers, to, r->token, ANSWER_TOKEN);
+		return NULL;
+	}
+	end = subject_make(b->answers, to, r->token, ANSWER_TOKEN);
+	if (r->sample != NULL) {
+		responders_listen(b);
+		memcpy(end, ANSWER_MARK, sizeof(ANSWER_MARK) - 1);
+		end += sizeof(ANSWER_MARK) - 1;
+	}
+	*subject = (struct bytes){ to, (size_t)(end - to) };
 	return r;
 }
 
@@ -335,6 +439,61 @@ answers_cancel(struct broker *b, struct response *r)
 	response_fail(b, r, 503, "Service Unavailable");
 }
 
+/* ---- is the reply wanted? */
+
+static void
+party_look(struct answers *a, struct party *p)
+{
+	if (p == NULL || p->nasked == 0)
+		return;
+	if (p->look == 0)
+		TAILQ_INSERT_TAIL(&a->looking, p, looked);
+	p->look = p->nasked;
+}
+
+void
+answers_unsubscribed(struct broker *b, uint32_t account)
+{
+	if (b->answers->count != 0)
+		party_look(b->answers, party_find(b->answers, account));
+}
+
+/* At the first request of p that was not looked at for longest. */
+static void
+party_look_once(struct broker *b, struct party *p)
+{
+	struct answers	*a = b->answers;
+	struct response	*r = TAILQ_FIRST(&p->asked);
+	uint32_t	 account = r->account;
+
+	TAILQ_REMOVE(&p->asked, r, asked);
+	TAILQ_INSERT_TAIL(&p->asked, r, asked);
+	TAILQ_REMOVE(&a->looking, p, looked);
+	if (--p->look != 0)
+		TAILQ_INSERT_TAIL(&a->looking, p, looked);
+	/* Where nobody listened yet somebody may do so later. */
+	if (!r->wanted || reply_wanted(b, r->requester, (struct bytes){ r->reply, r->reply_len }))
+		return;
+	response_fail(b, r, 408, "Request Timeout");
+	party_look(a, party_find(a, account));	/* it may have asked further for this one */
+}
+
+/* Accounts in turn, so that none waits for another that has many requests. */
+static void
+answers_look(struct broker *b, double now)
+{
+	struct answers	*a = b->answers;
+	unsigned	 n;
+
+	if (TAILQ_EMPTY(&a->looking) || now < a->look_after)
+		return;
+	a->look_after = now + LOOK_EVERY;
+	for (n = 0; n < LOOK_MOST && !TAILQ_EMPTY(&a->looking); n++)
+		party_look_once(b, TAILQ_FIRST(&a->looking));
+}
+
+/* ---- time */
+
 void
 answers_expire(struct broker *b)
 {
@@ -346,16 +505,22 @@ answers_expire(struct broker *b)
 	now = seconds_now();
 	while ((r = RB_MIN(responses, &b->answers->waiting)) != NULL && r->expires <= now)
 		response_fail(b, r, 504, "Service Timeout");
+	answers_look(b, now);
 }
 
 double
 answers_timeout(const struct broker *b, double now)
 {
+	const struct answers	*a = b->answers;
 	const struct response	*r = RB_MIN(responses, &b->answers->waiting);
+	double			 next;
 
 	if (r == NULL)
 		return 0;
-	return r->expires - now < 0.001 ? 0.001 : r->expires - now;
+	next = r->expires;
+	if (!TAILQ_EMPTY(&a->looking) && a->look_after < next)
+		next = a->look_after;
+	return next - now < 0.001 ? 0.001 : next - now;
 }
 
 /* ---- the queue */
@@ -432,7 +597,7 @@ answers_tell(struct broker *b, const struct message *m)
 bool
 answers_take(struct broker *b, const struct message *m)
 {
-	struct response	*r = response_find(b->answers, m->account, m->subject);
+	struct response	*r = response_at(b->answers, m->account, m->subject);
 	struct due	*d;
 
 	if (r == NULL)
@@ -445,7 +610,7 @@ answers_take(struct broker *b, const struct message *m)
 		d->threshold = r->threshold;
 	}
 	if (r->sample != NULL) {
-		sample_answered(b, r->sample, m);
+		sample_answered(b, r->sample, m, r->token);
 		r->sample = NULL;
 	}
 	if (r->type == RESPONSE_SINGLETON || m->body.len == 0)
@@ -459,13 +624,11 @@ answers_take(struct broker *b, const struct message *m)
 static struct response *
 due_reply(struct broker *b, struct due *d, struct message *m, char *reply)
 {
-	struct response	*r;
 	struct asking	 ask = { .account = d->account, .requester = d->from, .reply = m->reply,
 	    .type = d->type, .threshold = d->threshold };
 
-	r = answers_expect(b, &ask, reply);
-	m->reply = (struct bytes){ reply, r == NULL ? 0 : ANSWER_SUBJECT };
-	return r;
+	m->reply = (struct bytes){ reply, 0 };
+	return answers_expect(b, &ask, reply, &m->reply);
 }
 
 /* False: a lane that it needs is full. */
@@ -474,7 +637,7 @@ due_publish(struct broker *b, struct due *d)
 {
 	struct publish_hint	 hint = { 0 };
 	struct response		*r = NULL;
-	char			 reply[ANSWER_SUBJECT];
+	char			 reply[ANSWER_MARKED];
 	struct message		 m = { .account = d->account, .subject = { d->text, d->subject_len },
 	    .reply = { d->text + d->subject_len, d->reply_len }, .header = d->header,
 	    .body = { d->body->data + d->body_at, d->body_len }, .block = d->body,
@@ -524,6 +687,7 @@ answers_new(struct broker *b)
 		return -ENOMEM;
 	RB_INIT(&a->waiting);
 	RB_INIT(&a->parties);
+	TAILQ_INIT(&a->looking);
 	STAILQ_INIT(&a->due);
 	token_make(a, a->own, sizeof(a->own));
 	b->answers = a;
@@ -558,6 +722,8 @@ answers_accounts(struct broker *b)
 	struct answers	*a = b->answers;
 	struct party	*p, *next;
 
+	if (b->accounts == NULL)
+		responders_forget(b);
 	if (a == NULL)
 		return;
 	for (p = RB_MIN(parties, &a->parties); p != NULL; p = next) {
@@ -575,6 +741,7 @@ answers_moved(struct broker *b, const uint32_t *map)
 {
 	struct party	*p;
 
+	responders_moved(b, map);
 	if (b->answers == NULL)
 		return;
 	RB_FOREACH(p, parties, &b->answers->parties)

@@ -96,6 +96,7 @@ broker_free(struct broker *b)
 	enter_free(b);
 	shadows_free(b);
 	answers_free(b);
+	responders_free(b);
 	importers_free(b);
 	free(b->found);
 	if (b->index != NULL)

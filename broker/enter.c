@@ -284,6 +284,12 @@ enter_map(struct broker *b, uint32_t account, struct bytes *subject, char text[I
 	return n == MAPS_NOTHING || mapping_apply(b, &mapper->account->mappings[n], subject, text);
 }
 
+bool
+enter_maps(const struct broker *b, uint32_t account, struct bytes subject)
+{
+	return b->mappings != NULL && mapping_choose(mapper_find(b->mappings, account), subject) != MAPS_NOTHING;
+}
+
 /* ---- entering */
 
 /*

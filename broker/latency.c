@@ -16,10 +16,10 @@
 
 struct sample {
 	uint32_t	 account;		/* the exporter's, where it goes */
-	uint32_t	 requester;		/* account */
 	uint32_t	 connection;		/* who asked, */
 	uint64_t	 cid;
-	bool		 share;			/* and whether more is told of it */
+	struct described *who;			/* what it was then; NULL: not a client of ours */
+	bool		 share;			/* and whether more than its account is told of it */
 	uint64_t	 started;		/* nanoseconds since 1970, of the request's arrival */
 	json_t		*headers;		/* those that asked for it; NULL: none did */
 	char		 subject[];
@@ -165,6 +165,21 @@ sample_wanted(struct broker *b, const struct service_import *import, const struc
 	return false;
 }
 
+/* Who asked, which may be gone when that is to be told. NULL: not a client of ours, or no memory. */
+static struct described *
+sample_requester(struct broker *b, uint32_t account, const struct message *m, uint64_t cid, bool share)
+{
+	struct described	 d;
+
+	if (m->publisher == NO_CONNECTION)
+		return NULL;
+	if (!described_client(b, m->publisher, cid, &d))
+		d = (struct described){ .account = account };
+	if (!share)
+		d = (struct described){ .account = d.account, .rtt = d.rtt };
+	return described_copy(&d);
+}
+
 struct sample *
 sample_new(struct broker *b, const struct service_import *import, uint32_t requester,
     const struct message *m, uint64_t cid)
@@ -179,7 +194,8 @@ sample_new(struct broker *b, const struct service_import *import, uint32_t reque
 		json_decref(headers);
 		return NULL;
 	}
-	*s = (struct sample){ .account = import->from, .requester = requester, .connection = m->publisher, .cid = cid,
+	*s = (struct sample){ .account = import->from, .connection = m->publisher, .cid = cid,
+	    .who = sample_requester(b, requester, m, cid, import->share),
 	    .share = import->share, .started = nanoseconds_now(), .headers = headers };
 	memcpy(s->subject, import->latency, len);
 	return s;
@@ -191,7 +207,17 @@ sample_free(struct sample *s)
 	if (s == NULL)
 		return;
 	json_decref(s->headers);
+	free(s->who);
 	free(s);
+}
+
+size_t
+sample_bytes(const struct sample *s)
+{
+	if (s == NULL)
+		return 0;
+	return sizeof(*s) + strlen(s->subject) + 1 + (s->who == NULL ? 0 : described_bytes(s->who)) +
+	    (s->headers == NULL ? 0 : json_dumpb(s->headers, NULL, 0, JSON_COMPACT));
 }
 
 /* ---- telling */
@@ -211,14 +237,36 @@ put_time(json_t *o, const char *key, uint64_t nanoseconds)
 	json_object_set_new(o, key, json_string(text));
 }
 
+/* Who asked: as it is now, or as it was. False: not a client of ours. */
+static bool
+sample_who(struct broker *b, const struct sample *s, struct described *d)
+{
+	if (described_client(b, s->connection, s->cid, d))
+		return true;
+	if (s->who == NULL)
+		return false;
+	*d = *s->who;
+	return true;
+}
+
+/* Its round-trip time in nanoseconds; 0: not known. */
+static uint64_t
+sample_rtt(struct broker *b, const struct sample *s)
+{
+	struct described	 d;
+
+	return sample_who(b, s, &d) ? d.rtt * 1000 : 0;
+}
+
 /* The part that all have. NULL: no memory. */
 static json_t *
 sample_begin(struct broker *b, const struct sample *s, int status, const char *description)
 {
 	static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-	json_t	*o = json_object(), *who;
-	char	 id[ID_LENGTH + 1] = "";
-	size_t	 i;
+	struct described	 d;
+	json_t			*o = json_object(), *who;
+	char			 id[ID_LENGTH + 1] = "";
+	size_t			 i;
 
 	if (o == NULL)
 		return NULL;
@@ -230,8 +278,7 @@ sample_begin(struct broker *b, const struct sample *s, int status, const char *d
 	json_object_set_new(o, "status", json_integer(status));
 	if (description != NULL)
 		json_object_set_new(o, "description", json_string(description));
-	who = requester_json(b, s->connection, s->cid, s->requester, s->share, s->share, NULL);
-	if (who != NULL)
+	if (sample_who(b, s, &d) && (who = described_json(b, &d, s->share, s->share, NULL)) != NULL)
 		json_object_set_new(o, "requestor", who);
 	return o;
 }
@@ -240,7 +287,7 @@ sample_begin(struct broker *b, const struct sample *s, int status, const char *d
 static void
 sample_end(struct broker *b, struct sample *s, json_t *o, uint64_t service, uint64_t total)
 {
-	uint64_t	 rtt = requester_rtt(b, s->connection, s->cid);
+	uint64_t	 rtt = sample_rtt(b, s);
 	char		*text;
 	struct message	 m = { .account = s->account, .subject = bytes_of(s->subject),
 	    .publisher = NO_CONNECTION, .echo = true };
@@ -260,24 +307,49 @@ sample_end(struct broker *b, struct sample *s, json_t *o, uint64_t service, uint
 	sample_free(s);
 }
 
-void
-sample_answered(struct broker *b, struct sample *s, const struct message *m)
+/* Who answered. Its round-trip time in nanoseconds; 0: not known. */
+static uint64_t
+put_responder(struct broker *b, json_t *o, const struct described *d)
 {
-	uint64_t	 took = nanoseconds_now() - s->started, cid, theirs;
-	json_t		*o = sample_begin(b, s, 200, NULL), *who;
+	json_t	*who = described_json(b, d, true, true, NULL);
+
+	if (who != NULL)
+		json_object_set_new(o, "responder", who);
+	return d->rtt > UINT64_MAX / 1000 ? 0 : d->rtt * 1000;
+}
+
+/* The same for whoever sent m. */
+static uint64_t
+sample_responder(struct broker *b, const struct sample *s, json_t *o, const struct message *m,
+    const char token[ANSWER_TOKEN])
+{
+	struct described	 here = { .account = s->account }, *elsewhere;
+	uint64_t		 rtt = 0;
+
+	if (m->publisher != NO_CONNECTION) {
+		(void)described_client(b, m->publisher, publisher_cid(b, m->publisher), &here);
+		return put_responder(b, o, &here);
+	}
+	if ((elsewhere = responders_take(b, token)) != NULL)
+		rtt = put_responder(b, o, elsewhere);
+	free(elsewhere);
+	return rtt;
+}
+
+void
+sample_answered(struct broker *b, struct sample *s, const struct message *m, const char token[ANSWER_TOKEN])
+{
+	uint64_t	 took = nanoseconds_now() - s->started, theirs;
+	json_t		*o = sample_begin(b, s, 200, NULL);
 
 	if (o == NULL) {
 		sample_free(s);
 		return;
 	}
-	cid = publisher_cid(b, m->publisher);
-	theirs = requester_rtt(b, m->publisher, cid);
-	who = requester_json(b, m->publisher, cid, s->account, true, true, NULL);
-	if (who != NULL)
-		json_object_set_new(o, "responder", who);
+	theirs = sample_responder(b, s, o, m, token);
 	if ((int64_t)took < 0)
 		took = 0;		/* the clock was set */
-	sample_end(b, s, o, took > theirs ? took - theirs : 0, took + requester_rtt(b, s->connection, s->cid));
+	sample_end(b, s, o, took > theirs ? took - theirs : 0, took + sample_rtt(b, s));
 }
 
 void

@@ -206,6 +206,7 @@ struct broker {
 	struct mappings		*mappings;	/* NULL: no account has any */
 	const struct accounts	*accounts;	/* NULL: none but the global one */
 	struct answers		*answers;	/* NULL as long as accounts is */
+	struct responders	*responders;	/* NULL until a request's time is to be told */
 	const char		*server_name, *cluster;
 	struct importer		*importers;	/* in the order of their numbers: importers.c */
 	uint32_t		 nimporters;
@@ -326,6 +327,7 @@ int queue_participant(struct broker *b, const struct entry *e, const struct grou
 #define SUBSCRIPTION_SHADOW	0x20	/* is one: imports.c */
 #define SUBSCRIPTION_ANSWERS	0x10	/* takes what services answer: answers.c */
 #define SUBSCRIPTION_INTERNAL	(SUBSCRIPTION_SHADOW | SUBSCRIPTION_ANSWERS)
+#define NOBODY_SLOT		(NO_CONNECTION - 1)	/* connection of subscriptions that are our own */
 
 /* A member more of an interest, without shadows. flags: of SUBSCRIPTION_INTERNAL. As broker_subscribe(). */
 int subscription_add(struct broker *b, uint32_t account, uint32_t connection, struct bytes subject,
@@ -404,15 +406,29 @@ struct asking {
 #define ANSWER_TOKEN	16			/* and those of one request: 96 random bits */
 #define ANSWER_PREFIX	"_R_."
 #define ANSWER_SUBJECT	(sizeof(ANSWER_PREFIX) - 1 + ANSWER_OWN + 1 + ANSWER_TOKEN)
+#define ANSWER_MARK	"-t"			/* ends those of requests whose time is told */
+#define ANSWER_MARKED	(ANSWER_SUBJECT + sizeof(ANSWER_MARK) - 1)
 
 int answers_new(struct broker *b);		/* 0 or -ENOMEM; not again if it was done */
 void answers_free(struct broker *b);
 /* Accounts are others now: what concerns those that are gone goes. */
 void answers_accounts(struct broker *b);
-/* Are answers published there? */
+/* Are answers published there? And such as who answers is to be told of? */
 bool answers_subject(struct bytes subject);
-/* What is to come goes to ask->reply; to[ANSWER_SUBJECT] is the subject for the service. NULL: too many wait, or no memory. */
-struct response *answers_expect(struct broker *b, const struct asking *ask, char *to);
+bool answers_marked(struct bytes subject);
+/* Is it one that we made? */
+bool answers_own(const struct broker *b, struct bytes subject);
+/* The participant's characters in our own subjects. */
+struct bytes answers_name(const struct broker *b);
+/* Those of any name or token: nothing that means more in a subject. */
+bool answers_characters(struct bytes name);
+/* Does a request of this token to this account wait, and is its time told? */
+bool answers_sampled(const struct broker *b, uint32_t account, const char token[ANSWER_TOKEN]);
+/*
+ * What is to come goes to ask->reply; *subject, in to[ANSWER_MARKED], is the subject for the service.
+ * NULL: too many wait, or no memory.
+ */
+struct response *answers_expect(struct broker *b, const struct asking *ask, char *to, struct bytes *subject);
 /* Nobody is there to answer. */
 void answers_cancel(struct broker *b, struct response *r);
 /* A message to one of our subjects. False: nobody waits for it. */
@@ -425,8 +441,10 @@ void answers_continue(struct broker *b);
 bool answers_tell(struct broker *b, const struct message *m);
 /* Who a message of ours is from; 0: not one of our clients. */
 uint64_t publisher_cid(const struct broker *b, uint32_t publisher);
-/* What took too long. */
+/* What took too long, and some of what nobody waits for any more. */
 void answers_expire(struct broker *b);
+/* A client's subscription in this account is gone: perhaps nobody waits for answers to it any more. */
+void answers_unsubscribed(struct broker *b, uint32_t account);
 /* Seconds until then, 0: nothing waits. */
 double answers_timeout(const struct broker *b, double now);
 void answers_moved(struct broker *b, const uint32_t *map);
@@ -439,8 +457,20 @@ void answers_moved(struct broker *b, const uint32_t *map);
  */
 struct json_t *requester_json(const struct broker *b, uint32_t connection, uint64_t cid, uint32_t account,
     bool detailed, bool server, const char *service);
-/* Nanoseconds; 0: not measured. */
-uint64_t requester_rtt(const struct broker *b, uint32_t connection, uint64_t cid);
+/* What is told of a client. */
+struct described {
+	uint64_t	 cid, start, rtt;	/* cid 0: only its account is known. start, rtt: microseconds */
+	uint32_t	 account;
+	struct bytes	 host, user, name, lang, version;
+};
+/* As requester_json(). NULL: no memory. */
+struct json_t *described_json(const struct broker *b, const struct described *d, bool detailed, bool server,
+    const char *service);
+/* A client of ours; d is good as long as the tables are where they are. False: it is none, or gone. */
+bool described_client(const struct broker *b, uint32_t connection, uint64_t cid, struct described *d);
+/* With its text, for free(). NULL: no memory. */
+struct described *described_copy(const struct described *d);
+size_t described_bytes(const struct described *d);	/* of a copy */
 /* RFC 3339 with as many digits as it needs. */
 #define TIME_TEXT	40
 void time_text(char text[TIME_TEXT], uint64_t nanoseconds);
@@ -455,10 +485,29 @@ struct sample;
 struct sample *sample_new(struct broker *b, const struct service_import *import, uint32_t requester,
     const struct message *m, uint64_t cid);
 void sample_free(struct sample *s);		/* NULL is nothing */
-/* An answer came from a client of ours, or, if publisher is NO_CONNECTION, from elsewhere. */
-void sample_answered(struct broker *b, struct sample *s, const struct message *m);
-/* It never will: 400, 503, 504. */
+size_t sample_bytes(const struct sample *s);	/* of memory; NULL is nothing */
+/* An answer to the request of this token came from a client of ours, or, if publisher is NO_CONNECTION, from elsewhere. */
+void sample_answered(struct broker *b, struct sample *s, const struct message *m, const char token[ANSWER_TOKEN]);
+/* It never will: 400, 408, 503, 504. */
 void sample_failed(struct broker *b, struct sample *s, int status, const char *description);
+
+/* ---- responders.c: who answered, where the answer comes from another participant */
+
+struct responders;
+
+/* Before a request whose time is told leaves: hear of who answers it. Where that fails nobody is described. */
+void responders_listen(struct broker *b);
+/* A client of ours is about to answer at a subject with a mark: tell who asked of it. */
+void responders_tell(struct broker *b, const struct message *m, uint64_t cid);
+/* What another participant tells. */
+void responders_hear(struct broker *b, const struct message *m);
+/* Who was described for this token, for free(); NULL: nobody. */
+struct described *responders_take(struct broker *b, const char token[ANSWER_TOKEN]);
+unsigned responders_count(const struct broker *b);	/* of those that are kept */
+void responders_moved(struct broker *b, const uint32_t *map);
+/* There are no accounts any more: nothing is heard of them. */
+void responders_forget(struct broker *b);
+void responders_free(struct broker *b);
 
 double seconds_now(void);			/* monotonic */
 
@@ -524,6 +573,8 @@ void enter_free(struct broker *b);
  * another one stays where it is. False: it gets too long.
  */
 bool enter_map(struct broker *b, uint32_t account, struct bytes *subject, char text[INDEX_SUBJECT_MAX]);
+/* Does a mapping of the account concern this subject? */
+bool enter_maps(const struct broker *b, uint32_t account, struct bytes subject);
 
 /* ---- lanes.c */
 

@@ -28,12 +28,6 @@ put_text(json_t *o, const char *key, struct bytes text)
 	free(repaired);
 }
 
-static void
-put_string(json_t *o, const char *key, const char *text, size_t size)
-{
-	put_text(o, key, (struct bytes){ text, strnlen(text, size) });
-}
-
 void
 time_text(char text[TIME_TEXT], uint64_t nanoseconds)
 {
@@ -53,14 +47,14 @@ time_text(char text[TIME_TEXT], uint64_t nanoseconds)
 }
 
 static void
-put_client(json_t *o, const struct connection_record *c, uint64_t cid)
+put_client(json_t *o, const struct described *d)
 {
 	char text[TIME_TEXT];
 
-	time_text(text, atomic_load_explicit(&c->start, memory_order_relaxed) * 1000);
+	time_text(text, d->start * 1000);
 	json_object_set_new(o, "start", json_string(text));
-	put_string(o, "host", c->host, sizeof(c->host));
-	json_object_set_new(o, "id", json_integer((json_int_t)cid));
+	put_text(o, "host", d->host);
+	json_object_set_new(o, "id", json_integer((json_int_t)d->cid));
 }
 
 static void
@@ -72,50 +66,27 @@ put_account(const struct broker *b, json_t *o, const char *key, uint32_t account
 		put_text(o, key, bytes_of(a->name));
 }
 
-/* The record of a client of ours; NULL: it is none, or gone. */
-static const struct connection_record *
-record_of(const struct broker *b, uint32_t connection, uint64_t cid)
-{
-	const struct connection_record *c;
-
-	if (connection >= TABLES_CONNECTIONS)
-		return NULL;
-	c = &tables_connections(b->tables)[connection];
-	return cid != 0 && atomic_load_explicit(&c->cid, memory_order_relaxed) == cid ? c : NULL;
-}
-
-uint64_t
-requester_rtt(const struct broker *b, uint32_t connection, uint64_t cid)
-{
-	const struct connection_record *c = record_of(b, connection, cid);
-
-	return c == NULL ? 0 : atomic_load_explicit(&c->rtt, memory_order_relaxed) * 1000;
-}
-
 json_t *
-requester_json(const struct broker *b, uint32_t connection, uint64_t cid, uint32_t account,
-    bool detailed, bool server, const char *service)
+described_json(const struct broker *b, const struct described *d, bool detailed, bool server, const char *service)
 {
-	const struct connection_record	*c = record_of(b, connection, cid);
-	uint64_t			 rtt = requester_rtt(b, connection, cid);
-	json_t				*o;
+	json_t	*o = json_object();
 
-	if (connection == NO_CONNECTION || (o = json_object()) == NULL)
+	if (o == NULL)
 		return NULL;
-	detailed = detailed && c != NULL;
+	detailed = detailed && d->cid != 0;
 	if (detailed)
-		put_client(o, c, cid);
-	put_account(b, o, "acc", c != NULL ? c->account : account);
+		put_client(o, d);
+	put_account(b, o, "acc", d->account);
 	if (service != NULL)
 		put_text(o, "svc", bytes_of(service));
 	if (detailed) {
-		put_string(o, "user", c->user, sizeof(c->user));
-		put_string(o, "name", c->name, sizeof(c->name));
-		put_string(o, "lang", c->lang, sizeof(c->lang));
-		put_string(o, "ver", c->version, sizeof(c->version));
+		put_text(o, "user", d->user);
+		put_text(o, "name", d->name);
+		put_text(o, "lang", d->lang);
+		put_text(o, "ver", d->version);
 	}
-	if (rtt != 0)
-		json_object_set_new(o, "rtt", json_integer((json_int_t)rtt));
+	if (d->rtt != 0)
+		json_object_set_new(o, "rtt", json_integer((json_int_t)(d->rtt * 1000)));
 	if (server && b->server_name != NULL)
 		put_text(o, "server", bytes_of(b->server_name));
 	if (server && b->cluster != NULL)
@@ -125,6 +96,80 @@ requester_json(const struct broker *b, uint32_t connection, uint64_t cid, uint32
 		json_object_set_new(o, "client_type", json_string("nats"));
 	}
 	return o;
+}
+
+json_t *
+requester_json(const struct broker *b, uint32_t connection, uint64_t cid, uint32_t account,
+    bool detailed, bool server, const char *service)
+{
+	struct described	 d;
+
+	if (connection == NO_CONNECTION)
+		return NULL;
+	if (!described_client(b, connection, cid, &d))
+		d = (struct described){ .account = account };
+	return described_json(b, &d, detailed, server, service);
+}
+
+/* ---- clients */
+
+static struct bytes
+text_of_record(const char *text, size_t size)
+{
+	return (struct bytes){ text, strnlen(text, size) };
+}
+
+bool
+described_client(const struct broker *b, uint32_t connection, uint64_t cid, struct described *d)
+{
+	const struct connection_record	*c;
+
+	if (connection >= TABLES_CONNECTIONS || cid == 0)
+		return false;
+	c = &tables_connections(b->tables)[connection];
+	if (atomic_load_explicit(&c->cid, memory_order_relaxed) != cid)
+		return false;
+	*d = (struct described){ .account = c->account, .cid = cid,
+	    .start = atomic_load_explicit(&c->start, memory_order_relaxed),
+	    .rtt = atomic_load_explicit(&c->rtt, memory_order_relaxed),
+	    .host = text_of_record(c->host, sizeof(c->host)), .user = text_of_record(c->user, sizeof(c->user)),
+	    .name = text_of_record(c->name, sizeof(c->name)), .lang = text_of_record(c->lang, sizeof(c->lang)),
+	    .version = text_of_record(c->version, sizeof(c->version)) };
+	return true;
+}
+
+static struct bytes
+text_keep(char **room, struct bytes text)
+{
+	struct bytes kept = { *room, text.len };
+
+	if (text.len != 0)
+		memcpy(*room, text.data, text.len);
+	*room += text.len;
+	return kept;
+}
+
+size_t
+described_bytes(const struct described *d)
+{
+	return sizeof(*d) + d->host.len + d->user.len + d->name.len + d->lang.len + d->version.len;
+}
+
+struct described *
+described_copy(const struct described *d)
+{
+	struct described	*copy = malloc(described_bytes(d));
+	char			*room = (char *)(copy + 1);
+
+	if (copy == NULL)
+		return NULL;
+	*copy = *d;
+	copy->host = text_keep(&room, d->host);
+	copy->user = text_keep(&room, d->user);
+	copy->name = text_keep(&room, d->name);
+	copy->lang = text_keep(&room, d->lang);
+	copy->version = text_keep(&room, d->version);
+	return copy;
 }
 
 /* ---- as a header */

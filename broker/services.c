@@ -51,7 +51,7 @@ struct leg {
 	const struct account		*importer;
 	struct message			 m;
 	bool				 share;
-	char				 reply[ANSWER_SUBJECT];
+	char				 reply[ANSWER_MARKED];
 	char				 subject[];
 };
 
@@ -224,10 +224,8 @@ leg_reply(struct broker *b, struct leg *leg, uint64_t cid, struct response **res
 			sample_failed(b, ask.sample, 400, "Bad Request");
 		return true;
 	}
-	if ((*response = answers_expect(b, &ask, leg->reply)) == NULL)
-		return false;
-	leg->m.reply.len = ANSWER_SUBJECT;
-	return true;
+	*response = answers_expect(b, &ask, leg->reply, &leg->m.reply);
+	return *response != NULL;
 }
 
 /* True: somebody here took it. response: who waits for an answer, or NULL. */
@@ -278,6 +276,8 @@ services_publish(struct broker *b, const struct message *m, uint64_t cid)
 	}
 	if (m->wants_503 && m->reply.len <= WIRE_TEXT_MAX)
 		root = request_root(b, m, cid);
+	if (answers_marked(m->subject))
+		responders_tell(b, m, cid);
 	for (leg = all.first; leg != NULL; leg = leg->next)
 		taken |= leg_send(b, leg, cid, &root);
 	request_root_done(b, root, taken);

@@ -182,10 +182,14 @@ subscription_drop(struct broker *b, uint32_t slot)
 static void
 subscription_remove(struct broker *b, uint32_t slot)
 {
+	uint32_t	account = index_account(b->index, b->subs[slot].record);
+
 	b->calls.removed(b->program, b->subs[slot].connection, slot);
 	if ((b->subs[slot].flags & SUBSCRIPTION_IMPORTS) != 0)
 		shadows_remove(b, slot);
 	subscription_drop(b, slot);
+	if (b->answers != NULL)
+		answers_unsubscribed(b, account);
 }
 
 void

@@ -30,6 +30,17 @@ utf8_decode(struct bytes text, uint32_t *character)
 	return n;
 }
 
+/* How many bytes from the first on are ASCII. */
+static size_t
+ascii_length(struct bytes text)
+{
+	size_t n = 0;
+
+	while (n < text.len && (unsigned char)text.data[n] < 0x80)
+		n++;
+	return n;
+}
+
 size_t
 utf8_repair(char *out, struct bytes text)
 {
@@ -37,7 +48,9 @@ utf8_repair(char *out, struct bytes text)
 	size_t n, written = 0;
 
 	while (text.len > 0) {
-		n = utf8_decode(text, &character);
+		n = ascii_length(text);
+		if (n == 0)
+			n = utf8_decode(text, &character);
 		if (n == 0) {
 			memcpy(out + written, "\xef\xbf\xbd", 3);
 			written += 3;

@@ -477,7 +477,7 @@ client_say_info(struct client *c, enum info_kind kind)
 		info.remote_account = account_name(w, c->account);
 		info.account_is_system = c->account == ACCOUNT_SYSTEM;
 	}
-	if ((line = nats_info_line(&info, &len)) == NULL) {
+	if ((line = nats_info_line_as(&w->info_forms[kind == INFO_CONNECT], &info, &len)) == NULL) {
 		client_close(c, CLOSE_MEMORY);
 		return;
 	}

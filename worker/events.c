@@ -1,9 +1,12 @@
 #include <string.h>
+#include "common/event_subjects.h"
 #include "common/log.h"
 #include "common/records.h"
 #include "worker/events.h"
 #include "worker/identity.h"
 #include "worker/worker.h"
+
+#define EVENT_SUBJECT_MOST	1280	/* the longest name of an account, and what is around it */
 
 /* A field of the record in the tables, which is text or whatever the client made of it. */
 static struct bytes
@@ -43,29 +46,138 @@ event_fill(const struct client *c, struct msg_client_event *e)
 	}
 }
 
+/* What cannot be told now is lost: system counts clients by their tables, not by this. */
+static void
+events_lost(void)
+{
+	log_limited(LOG_WARN, "lost events", "an event of a client for the system account is lost");
+}
+
+static void
+events_publish(struct worker *w, struct bytes subject, const msgpack_sbuffer *records)
+{
+	struct publish_hint	 hint = { 0 };
+	struct message		 m = { .account = ACCOUNT_SERVER, .subject = subject,
+	    .reply = { "", 0 }, .body = { records->data, records->size }, .publisher = NO_CONNECTION };
+
+	if (broker_publish(w->broker, &m, 0, &hint) == PUBLISH_BLOCKED)
+		events_lost();
+}
+
+void
+events_flush(struct worker *w)
+{
+	struct events	*e = &w->events;
+
+	if (e->gathered.size == 0)
+		return;
+	ev_timer_stop(w->loop, &e->due);
+	events_publish(w, BYTES(EVENTS_PAST), &e->gathered);
+	msgpack_sbuffer_destroy(&e->gathered);
+	msgpack_sbuffer_init(&e->gathered);
+}
+
+/* Behind what was gathered before. */
 static void
 event_publish(struct worker *w, const struct msg *event)
 {
-	struct publish_hint	 hint = { 0 };
-	struct message		 m = { .account = ACCOUNT_SERVER, .subject = BYTES(EVENTS_SUBJECT),
-	    .reply = { "", 0 }, .publisher = NO_CONNECTION };
-	msgpack_sbuffer		 body;
-	int			 rc;
+	msgpack_sbuffer	 record;
 
-	msgpack_sbuffer_init(&body);
-	rc = records_add(&body, event);
-	m.body = (struct bytes){ body.data, body.size };
-	/* What cannot be told now is lost: system counts clients by their tables, not by this. */
-	if (rc != 0 || broker_publish(w->broker, &m, 0, &hint) == PUBLISH_BLOCKED)
-		log_limited(LOG_WARN, "lost events", "an event of a client for the system account is lost");
-	msgpack_sbuffer_destroy(&body);
+	events_flush(w);
+	msgpack_sbuffer_init(&record);
+	if (records_add(&record, event) == 0)
+		events_publish(w, BYTES(EVENTS_SUBJECT), &record);
+	else
+		events_lost();
+	msgpack_sbuffer_destroy(&record);
+}
+
+static void
+event_gather(struct worker *w, const struct msg *event)
+{
+	struct events	*e = &w->events;
+
+	if (records_add(&e->gathered, event) != 0)
+		events_lost();
+	if (e->gathered.size >= EVENTS_GATHERED)
+		events_flush(w);
+	else if (e->gathered.size > 0 && !ev_is_active(&e->due)) {
+		ev_timer_set(&e->due, EVENTS_DELAY, 0);
+		ev_timer_start(w->loop, &e->due);
+	}
+}
+
+static void
+events_due(struct ev_loop *loop, ev_timer *t, int revents)
+{
+	struct worker	*w = t->data;
+
+	broker_refresh(w->broker);
+	events_flush(w);
+}
+
+/* ---- does anybody hear it? */
+
+static bool
+events_wanted(struct worker *w)
+{
+	if (w->broker == NULL)
+		return false;
+	broker_refresh(w->broker);
+	return broker_wanted(w->broker, ACCOUNT_SERVER, BYTES(EVENTS_SUBJECT));
+}
+
+/* Is anybody in the system account interested in this subject, of three parts? */
+static bool
+is_heard(struct worker *w, struct bytes before, const char *name, struct bytes behind)
+{
+	char	 subject[EVENT_SUBJECT_MOST];
+	size_t	 len = strlen(name);
+
+	if (before.len + len + behind.len > sizeof(subject))
+		return false;
+	memcpy(subject, before.data, before.len);
+	memcpy(subject + before.len, name, len);
+	memcpy(subject + before.len + len, behind.data, behind.len);
+	return broker_wanted(w->broker, ACCOUNT_SYSTEM, (struct bytes){ subject, before.len + len + behind.len });
 }
 
 static bool
-events_wanted(const struct worker *w)
+refusal_is_heard(const struct client *c)
 {
-	return w->broker != NULL && broker_wanted(w->broker, ACCOUNT_SERVER, BYTES(EVENTS_SUBJECT));
+	struct worker	*w = c->worker;
+
+	return is_heard(w, BYTES(OF_SERVER), w->settings->server_id, BYTES(AUTH_ERROR_EVENT)) ||
+	    broker_wanted(w->broker, c->account, BYTES(AUTH_ERROR_OWN));
 }
+
+/* May it hear what system says, itself? Then system has to know of it. */
+static bool
+client_may_listen(const struct client *c)
+{
+	const struct account	*a = worker_account(c->worker, c->account);
+
+	return c->account == ACCOUNT_SYSTEM || (a != NULL && account_imports_from(a, ACCOUNT_SYSTEM));
+}
+
+/* Could anybody hear of this, or ask about it, now? */
+static bool
+event_is_heard(const struct client *c, enum client_event_kind kind)
+{
+	struct worker	*w = c->worker;
+	const char	*name = account_name(w, c->account);
+
+	if (client_may_listen(c) || broker_wanted(w->broker, ACCOUNT_SERVER, BYTES(EVENTS_NOW)))
+		return true;
+	if (kind == EVENT_REFUSED && refusal_is_heard(c))
+		return true;
+	return is_heard(w, BYTES(OF_ACCOUNT), name,
+	    kind == EVENT_CONNECTED ? BYTES(CONNECT_EVENT) : BYTES(DISCONNECT_EVENT)) ||
+	    is_heard(w, BYTES(OF_ACCOUNT), name, BYTES(CONNS_EVENT)) ||
+	    is_heard(w, BYTES(OF_ACCOUNT_OLD), name, BYTES(CONNS_EVENT_OLD));
+}
+
+/* ---- who came and who left */
 
 void
 events_came(struct client *c)
@@ -73,7 +185,7 @@ events_came(struct client *c)
 	struct msg	 m = { .type = MSG_client_event };
 
 	c->flags |= CLIENT_TOLD;
-	if (!events_wanted(c->worker))
+	if (!events_wanted(c->worker) || !event_is_heard(c, EVENT_CONNECTED))
 		return;
 	event_fill(c, &m.u.client_event);
 	m.u.client_event.kind = EVENT_CONNECTED;
@@ -89,7 +201,10 @@ event_left(struct client *c, enum client_event_kind kind)
 	m.u.client_event.kind = kind;
 	m.u.client_event.stop = worker_microseconds(c->worker);
 	m.u.client_event.reason = bytes_of(close_reason_text((enum close_reason)c->reason));
-	event_publish(c->worker, &m);
+	if (event_is_heard(c, kind))
+		event_publish(c->worker, &m);
+	else
+		event_gather(c->worker, &m);
 }
 
 void
@@ -103,4 +218,19 @@ events_left(struct client *c)
 		event_left(c, EVENT_DISCONNECTED);
 	else if ((c->flags & CLIENT_REFUSED) == 0)
 		event_left(c, EVENT_NEVER_IN);
+}
+
+void
+events_begin(struct worker *w)
+{
+	msgpack_sbuffer_init(&w->events.gathered);
+	ev_timer_init(&w->events.due, events_due, EVENTS_DELAY, 0);
+	w->events.due.data = w;
+}
+
+void
+events_end(struct worker *w)
+{
+	ev_timer_stop(w->loop, &w->events.due);
+	msgpack_sbuffer_destroy(&w->events.gathered);
 }

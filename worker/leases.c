@@ -100,6 +100,21 @@ lease_held(const struct lease *lease)
 	return held < 0 ? 0 : (uint64_t)held;
 }
 
+/* While auth is asked, its answer and this would cross: then it is done after the answer. */
+void
+lease_claim(struct tenant *t, enum lease_of i)
+{
+	struct lease	*lease;
+
+	if (t == NULL || t->limited == NULL || leases[i].rate || !lease_is_limited(t->limited, i))
+		return;
+	lease = &t->limited->leases[i];
+	if (lease->asked || lease->free >= 0)
+		return;
+	lease->free = 0;
+	lease_tell(t, i, lease->used);
+}
+
 void
 lease_return(struct tenant *t, enum lease_of i, int64_t but)
 {
@@ -197,6 +212,7 @@ lease_none(struct tenant *t, enum lease_of i, double wait)
 			c->flags |= CLIENT_DENIED;
 			client_stop(c, CLIENT_YIELDS);
 		}
+		lease_claim(t, i);
 		lease_want(t, i);	/* the others have not been answered */
 		break;
 	case LEASE_MESSAGES: case LEASE_BYTES:

@@ -588,6 +588,10 @@ tenancy_change(struct client *c, struct tenant *account, struct tenant *user)
 	pending_count(c, own, pending);
 	if (housed)
 		memory_count(c, own, memory_of(c));
+	for (enum lease_of i = 0; i < LEASES; i++) {
+		lease_claim(account, i);
+		lease_claim(user, i);
+	}
 }
 
 int

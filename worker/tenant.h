@@ -64,6 +64,8 @@ bool lease_is_limited(const struct limited *l, enum lease_of i);
 int64_t lease_part(const struct limited *l, enum lease_of i);
 /* Ask for what it lacks, if that was not done. */
 void lease_want(struct tenant *t, enum lease_of i);
+/* Clients came with more than is lent, which auth is told: it counts as lent from now on. t NULL is nothing. */
+void lease_claim(struct tenant *t, enum lease_of i);
 /* Give back all but `but` of what is free. */
 void lease_return(struct tenant *t, enum lease_of i, int64_t but);
 /* The same of what it is not likely to need. t NULL or without that limit is nothing. */

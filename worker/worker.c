@@ -260,6 +260,8 @@ worker_turn_end(struct worker *w)
 	taken_tell(w);
 	busy = identities_review(w);
 	busy = clients_reap(w) || busy;
+	if (w->stopping)
+		events_flush(w);
 	logins_flush(w);
 	closed_tell(w);
 	lame_duck_look(w);
@@ -413,6 +415,7 @@ worker_init(struct worker *w, struct child *child)
 	logins_init(w);
 	output_pool_init(&w->pool);
 	limits_init(w);
+	events_begin(w);
 	if ((rc = input_init(w)) != 0 || (rc = advertised_read(&w->advertised, w->settings)) != 0)
 		return rc;
 	if ((rc = peers_init(w)) != 0 || (rc = policies_new(&w->policies)) != 0)
@@ -453,6 +456,7 @@ worker_free(struct worker *w)
 	clients_free(w);
 	secures_free(w);
 	limits_free(w);
+	events_end(w);
 	watchers_stop(w);
 	lame_duck_free(w);
 	sids_free(w);
@@ -464,6 +468,8 @@ worker_free(struct worker *w)
 	output_pool_free(&w->pool);
 	free(w->clients);
 	free(w->free_slots);
+	nats_info_form_free(&w->info_forms[0]);
+	nats_info_form_free(&w->info_forms[1]);
 	free(w->advertised.host);
 	free(w->next_advertised.host);
 	free(w->buffer);

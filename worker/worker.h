@@ -8,11 +8,13 @@
 #include "broker/broker.h"
 #include "broker/participant.h"
 #include "common/child.h"
+#include "nats/info.h"
 #include "shm/segment.h"
 #include "tls/stream.h"
 #include "worker/client.h"
 #include "worker/deadline.h"
 #include "worker/deliver.h"
+#include "worker/events.h"
 #include "worker/limits.h"
 #include "worker/login.h"
 #include "worker/output.h"
@@ -33,6 +35,7 @@ struct worker {
 	struct ev_loop		*loop;
 	struct settings		*settings;
 	struct advertised	 advertised, next_advertised;	/* next: prepared by a reload */
+	struct nats_info_form	 info_forms[2];	/* the second: with the account, as after the first PONG */
 	uint64_t		 slow_limit;	/* three quarters of max_pending */
 
 	/* what we share with the other participants */
@@ -46,6 +49,7 @@ struct worker {
 	struct policies		*policies;
 	struct logins		 logins;
 	uint64_t		 answers;	/* that were given in the system account's name */
+	struct events		 events;
 
 	/* TLS */
 	struct tls_context	*tls, *next_tls;	/* NULL: none; next: prepared by a reload */

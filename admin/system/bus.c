@@ -1,11 +1,12 @@
 #include <errno.h>
 #include "admin/system/system.h"
+#include "common/event_subjects.h"
 #include "common/log.h"
 
 #define DRAIN_BUDGET	(256u << 10)	/* bytes taken from each lane in one turn */
 
 /* Our subscriptions, by what stands for a connection. */
-enum { FOR_REQUESTS, FOR_EVENTS };
+enum { FOR_REQUESTS, FOR_EVENTS, FOR_PAST };
 
 /* ---- what the broker asks of us */
 
@@ -17,7 +18,7 @@ deliver(void *program, uint32_t connection, struct subscription *sub, const stru
 	if (connection == FOR_REQUESTS)
 		inbox_add(s, m);
 	else
-		events_receive(s, m->body);
+		events_receive(s, m->body, connection == FOR_PAST);
 	return DELIVERED;
 }
 
@@ -42,13 +43,16 @@ unblocked(void *program)
 static void
 removed(void *program, uint32_t connection, uint32_t subscription)
 {
-	/* ours stay for as long as we do */
+	/* we know what we remove */
 }
 
 static void
 moved(void *program, uint32_t connection, uint32_t from, uint32_t to)
 {
-	/* nobody keeps their numbers */
+	struct bus	*bus = &((struct system *)program)->bus;
+
+	if (bus->now == from)
+		bus->now = to;
 }
 
 static void
@@ -59,21 +63,37 @@ complain(void *program, unsigned peer, uint64_t incarnation, bool hung, const ch
 
 /* ---- joining */
 
-static void
+/* Its number; 0: it could not be made. */
+static uint32_t
 subscribe(struct system *s, uint32_t account, uint32_t what, struct bytes subject)
 {
 	uint32_t	slot;
 	int		rc;
 
 	rc = broker_subscribe(s->bus.part.broker, account, what, subject, BYTES(""), &slot);
-	if (rc != 0)
-		log_error("no subscription to %.*s: %s", (int)subject.len, subject.data, strerror(-rc));
+	if (rc == 0)
+		return slot;
+	log_error("no subscription to %.*s: %s", (int)subject.len, subject.data, strerror(-rc));
+	return 0;
 }
 
 void
 bus_subscribe_requests(struct system *s, struct bytes subject)
 {
-	subscribe(s, ACCOUNT_SYSTEM, FOR_REQUESTS, subject);
+	(void)subscribe(s, ACCOUNT_SYSTEM, FOR_REQUESTS, subject);
+}
+
+void
+bus_hear_at_once(struct system *s, bool on)
+{
+	struct bus	*bus = &s->bus;
+
+	if (on && bus->now == 0)
+		bus->now = subscribe(s, ACCOUNT_SERVER, FOR_EVENTS, BYTES(EVENTS_NOW));
+	else if (!on && bus->now != 0) {
+		broker_unsubscribe(bus->part.broker, bus->now);
+		bus->now = 0;
+	}
 }
 
 static void
@@ -87,7 +107,8 @@ placed(void *program)
 	if (!bus_speaks(s))
 		return;
 	inbox_subscribe(s);
-	subscribe(s, ACCOUNT_SERVER, FOR_EVENTS, BYTES("event"));
+	(void)subscribe(s, ACCOUNT_SERVER, FOR_PAST, BYTES(EVENTS_PAST));
+	(void)subscribe(s, ACCOUNT_SERVER, FOR_EVENTS, BYTES(EVENTS_SUBJECT));
 	events_look(s);
 }
 

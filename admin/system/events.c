@@ -7,6 +7,7 @@
 #include <time.h>
 #include "admin/system/system.h"
 #include "admin/system/times.h"
+#include "common/event_subjects.h"
 #include "common/log.h"
 #include "common/records.h"
 
@@ -116,7 +117,7 @@ account_subject(char out[SUBJECT_MOST], struct system *s, uint64_t account, cons
 
 	if (name.len == 0 || memchr(name.data, ' ', name.len) != NULL)
 		return false;
-	return snprintf(out, SUBJECT_MOST, "$SYS.ACCOUNT.%.*s.%s", (int)name.len, name.data, behind) < SUBJECT_MOST;
+	return snprintf(out, SUBJECT_MOST, OF_ACCOUNT "%.*s%s", (int)name.len, name.data, behind) < SUBJECT_MOST;
 }
 
 static bool
@@ -156,14 +157,46 @@ refused_tell(struct system *s, const struct msg_client_event *e)
 {
 	char	subject[SUBJECT_MOST];
 
-	snprintf(subject, sizeof(subject), "$SYS.SERVER.%s.CLIENT.AUTH.ERR", s->child.settings.server_id);
+	snprintf(subject, sizeof(subject), OF_SERVER "%s" AUTH_ERROR_EVENT, s->child.settings.server_id);
 	disconnected_tell(s, ACCOUNT_SYSTEM, subject, e);
-	disconnected_tell(s, (uint32_t)e->account, "$SYS.ACCOUNT.CLIENT.AUTH.ERR", e);
-	if (account_subject(subject, s, e->account, "DISCONNECT"))
+	disconnected_tell(s, (uint32_t)e->account, AUTH_ERROR_OWN, e);
+	if (account_subject(subject, s, e->account, DISCONNECT_EVENT))
 		disconnected_tell(s, ACCOUNT_SYSTEM, subject, e);
 }
 
-/* One record. Nobody is told of an account that is not known. */
+/* Keep what is kept of those that left. False: its account is not known, and nobody is told. */
+static bool
+event_keep(struct system *s, const struct msg *record)
+{
+	const struct msg_client_event	*e = &record->u.client_event;
+
+	if (record->type != MSG_client_event || account_title(&s->reporter, e->account).len == 0)
+		return false;
+	if (e->kind != EVENT_CONNECTED)
+		closed_add(&s->reporter.closed, e);
+	if (e->kind == EVENT_DISCONNECTED)
+		past_add(&s->reporter.past, e);
+	return true;
+}
+
+/* One record of those that left while nobody listened. */
+static int
+client_past(void *arg, const struct msg *record)
+{
+	(void)event_keep(arg, record);
+	return 0;
+}
+
+/* Who came may listen, and ask what was. */
+static bool
+may_hear(const struct system *s, uint64_t account)
+{
+	const struct account	*a = s->accounts == NULL ? NULL : accounts_find(s->accounts, (uint32_t)account);
+
+	return account == ACCOUNT_SYSTEM || (a != NULL && account_imports_from(a, ACCOUNT_SYSTEM));
+}
+
+/* One record that somebody may hear of. */
 static int
 client_event(void *arg, const struct msg *record)
 {
@@ -171,22 +204,17 @@ client_event(void *arg, const struct msg *record)
 	struct system			*s = arg;
 	char				 subject[SUBJECT_MOST];
 
-	if (record->type != MSG_client_event || account_title(&s->reporter, e->account).len == 0)
+	if (!event_keep(s, record))
 		return 0;
-	if (e->kind != EVENT_CONNECTED) {
-		closed_add(&s->reporter.closed, e);
-		if (e->kind == EVENT_DISCONNECTED)
-			past_add(&s->reporter.past, e);
-	}
 	if (e->kind == EVENT_REFUSED) {
 		refused_tell(s, e);
 		return 0;
 	}
-	if (e->kind == EVENT_CONNECTED && e->account == ACCOUNT_SYSTEM)
+	if (e->kind == EVENT_CONNECTED && may_hear(s, e->account))
 		events_look(s);
 	if (e->kind != EVENT_NEVER_IN)
 		account_changed(s, (uint32_t)e->account);
-	if (!account_subject(subject, s, e->account, e->kind == EVENT_CONNECTED ? "CONNECT" : "DISCONNECT"))
+	if (!account_subject(subject, s, e->account, e->kind == EVENT_CONNECTED ? CONNECT_EVENT : DISCONNECT_EVENT))
 		return 0;
 	if (e->kind == EVENT_CONNECTED)
 		connected_tell(s, subject, e);
@@ -194,6 +222,8 @@ client_event(void *arg, const struct msg *record)
 		disconnected_tell(s, ACCOUNT_SYSTEM, subject, e);
 	return 0;
 }
+
+struct note { uint32_t len; bool past; };
 
 /* Room for so many bytes more. */
 static bool
@@ -217,18 +247,18 @@ noted_room(struct events *e, size_t more)
 }
 
 void
-events_receive(struct system *s, struct bytes body)
+events_receive(struct system *s, struct bytes body, bool past)
 {
-	struct events	*e = &s->events;
-	uint32_t	 len = (uint32_t)body.len;
+	struct events		*e = &s->events;
+	const struct note	 note = { (uint32_t)body.len, past };
 
-	if (body.len > EVENTS_BYTES || !noted_room(e, sizeof(len) + body.len)) {
+	if (body.len > EVENTS_BYTES || !noted_room(e, sizeof(note) + body.len)) {
 		log_limited(LOG_WARN, "lost events", "more happens than can be told in the system account");
 		return;
 	}
-	memcpy(e->noted + e->noted_len, &len, sizeof(len));
-	memcpy(e->noted + e->noted_len + sizeof(len), body.data, body.len);
-	e->noted_len += sizeof(len) + body.len;
+	memcpy(e->noted + e->noted_len, &note, sizeof(note));
+	memcpy(e->noted + e->noted_len + sizeof(note), body.data, body.len);
+	e->noted_len += sizeof(note) + body.len;
 }
 
 /* All that was noted in this turn. */
@@ -237,13 +267,13 @@ noted_tell(struct system *s)
 {
 	struct events	*e = &s->events;
 	const char	*why;
-	uint32_t	 len;
+	struct note	 note;
 	size_t		 at;
 
-	for (at = 0; at < e->noted_len; at += sizeof(len) + len) {
-		memcpy(&len, e->noted + at, sizeof(len));
-		if (records_each((struct bytes){ e->noted + at + sizeof(len), len }, ROLE_WORKER, ROLE_SYSTEM,
-		    client_event, s, &why) != 0)
+	for (at = 0; at < e->noted_len; at += sizeof(note) + note.len) {
+		memcpy(&note, e->noted + at, sizeof(note));
+		if (records_each((struct bytes){ e->noted + at + sizeof(note), note.len }, ROLE_WORKER, ROLE_SYSTEM,
+		    note.past ? client_past : client_event, s, &why) != 0)
 			log_limited(LOG_WARN, "events of workers", "what a worker said of a client is malformed: %s", why);
 	}
 	e->noted_len = 0;
@@ -272,8 +302,8 @@ conns_subjects(struct system *s, uint32_t account, char subjects[2][SUBJECT_MOST
 {
 	struct bytes	name = account_title(&s->reporter, account);
 
-	snprintf(subjects[0], SUBJECT_MOST, "$SYS.SERVER.ACCOUNT.%.*s.CONNS", (int)name.len, name.data);
-	return account_subject(subjects[1], s, account, "SERVER.CONNS");
+	snprintf(subjects[0], SUBJECT_MOST, OF_ACCOUNT_OLD "%.*s" CONNS_EVENT_OLD, (int)name.len, name.data);
+	return account_subject(subjects[1], s, account, CONNS_EVENT);
 }
 
 /* Bit i: somebody wants subject i. */
@@ -393,18 +423,6 @@ statsz_tell(struct system *s)
 	event_publish(s, ACCOUNT_SYSTEM, subject, &o);
 }
 
-/* Does the account take streams of the system account? */
-static bool
-is_importer(const struct account *a)
-{
-	uint32_t	i;
-
-	for (i = 0; i < a->nstreams; i++)
-		if (a->streams[i].from == ACCOUNT_SYSTEM)
-			return true;
-	return false;
-}
-
 /* Could anybody subscribe to what we say from time to time, without our hearing of it? */
 static bool
 may_listen(struct system *s)
@@ -414,7 +432,7 @@ may_listen(struct system *s)
 	if (!bus_speaks(s))
 		return false;
 	for (i = 0; s->accounts != NULL && i < s->accounts->count; i++)
-		if (is_importer(s->accounts->all[i]))
+		if (account_imports_from(s->accounts->all[i], ACCOUNT_SYSTEM))
 			return true;
 	return connection_any(&s->reporter.view, ACCOUNT_SYSTEM);
 }
@@ -426,6 +444,8 @@ period(struct ev_loop *loop, ev_timer *t, int events)
 
 	if (!may_listen(s)) {
 		ev_timer_stop(loop, t);
+		if (s->bus.part.broker != NULL)
+			bus_hear_at_once(s, false);
 		return;
 	}
 	broker_refresh(s->bus.part.broker);
@@ -446,6 +466,7 @@ events_look(struct system *s)
 		return;
 	ev_timer_set(t, STATSZ_PERIOD, STATSZ_PERIOD);
 	ev_timer_start(s->child.loop, t);
+	bus_hear_at_once(s, true);
 }
 
 void

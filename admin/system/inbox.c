@@ -221,6 +221,7 @@ answer_data(struct system *s, const char *to, json_t *data, const char *error)
 	if (data == NULL)
 		put_error(&o, 500, error);
 	text = object_text(&o);
+	memory_used(s, text == NULL ? 0 : strlen(text));
 	if (data != NULL && text != NULL && strlen(text) > most) {
 		free(text);
 		answer_data(s, to, NULL, "the answer is larger than max_payload: ask for less of it");

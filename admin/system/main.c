@@ -44,6 +44,7 @@ receive_monitor(struct channel *ch, const struct msg *m, const int *fds)
 	report_make(&s->reporter, m->u.report_wanted.path, m->u.report_wanted.query, &report);
 	rc = report_send(ch, m->u.report_wanted.request, &report);
 	free(report.body);
+	memory_used(s, report.len);
 	return rc;	/* a monitor that asks and does not read loses its channel */
 }
 
@@ -196,6 +197,7 @@ system_free(struct system *s)
 	channel_close(&s->monitor);
 	control_free(&s->control);
 	events_free(s);
+	memory_free(s);
 	inbox_free(&s->inbox);
 	bus_free(s);
 	view_free(&s->reporter.view);
@@ -229,6 +231,7 @@ main(void)
 	if ((rc = bus_init(&s)) != 0)
 		fatal("system: %s", strerror(-rc));
 	events_init(&s);
+	memory_init(&s);
 	s.child.check = check;
 	s.child.apply = apply;
 	child_ready(&s.child);

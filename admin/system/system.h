@@ -26,6 +26,7 @@ struct bus {
 	ev_timer		 again;
 	bool			 more;		/* lanes have more to drain */
 	bool			 unblocked;	/* a full lane has space */
+	uint32_t		 now;		/* our subscription to EVENTS_NOW; 0: there is none */
 };
 
 /* ---- inbox.c: what is asked in the system account */
@@ -52,7 +53,7 @@ struct inbox {
 #define CONNS_PERIOD	3	/* of these, between two CONNS of an account that does not change */
 
 struct events {
-	char		*noted;		/* what workers said in this turn: length and body, one after the other */
+	char		*noted;		/* what workers said in this turn: struct note and body, one after the other */
 	size_t		 noted_len, noted_room;
 	ev_timer	 statsz;
 	ev_timer	 counting;	/* while it runs accounts that changed are not counted yet */
@@ -84,6 +85,7 @@ struct system {
 	struct inbox	 inbox;
 	struct events	 events;
 	struct control	 control;
+	ev_timer	 memory;	/* runs for a moment after a large answer */
 	uint64_t	 sequence;	/* of what we say */
 };
 
@@ -96,6 +98,8 @@ bool bus_speaks(const struct system *s);
 bool bus_wanted(struct system *s, uint32_t account, const char *subject);
 /* What is published there in the system account is for inbox_add(). */
 void bus_subscribe_requests(struct system *s, struct bytes subject);
+/* Workers are to tell all events at once, or only those that somebody subscribed to. Not from within the broker. */
+void bus_hear_at_once(struct system *s, bool on);
 /* -EAGAIN: a lane is full, nothing was done. 0 otherwise. */
 int bus_publish(struct system *s, uint32_t account, const char *subject, struct bytes body);
 
@@ -114,14 +118,19 @@ void events_init(struct system *s);
 void events_free(struct system *s);
 /* Somebody may listen from now on: accounts, workers or clients are other ones. */
 void events_look(struct system *s);
-/* A message of a worker about its clients; from within the broker. */
-void events_receive(struct system *s, struct bytes body);
+/* A message of a worker about its clients; past: nobody listened when they left. From within the broker. */
+void events_receive(struct system *s, struct bytes body, bool past);
 /* At the end of a turn. */
 void events_work(struct system *s);
 /* `leaving` */
 void events_leaving(struct system *s, bool lame_duck);
 /* What CONNS says of an account; of itself an event. NULL: no memory. */
 char *conns_text(struct system *s, const char *name, const struct tally *t);
+
+/* memory.c: an answer of so many bytes was made */
+void memory_used(struct system *s, size_t bytes);
+void memory_init(struct system *s);
+void memory_free(struct system *s);
 
 /* server.c: what we are, with the next sequence number; and the same under "server" */
 struct object server_object(struct system *s);

@@ -10,26 +10,27 @@
 #include "supervisor/auth/leases.h"
 #include "supervisor/auth/login.h"
 #include "supervisor/auth/throttle.h"
+#include "supervisor/auth/turns.h"
 
 #define WORKERS		64u	/* messages.def: slots */
 
-struct delayed;
+struct attempt;
 struct worker;
-TAILQ_HEAD(delayed_list, delayed);
+TAILQ_HEAD(attempt_list, attempt);
 
 struct auth {
 	struct child		 child;
 	struct users		*users, *next;	/* next: prepared */
 	struct bcrypt		*bcrypt;
 	struct throttle		 throttle;
-	uint64_t		 throttled;	/* logins that were delayed */
+	uint64_t		 throttled;	/* logins that waited for a turn */
 	struct counts		 counts;
 	struct leases		*leases;
 	struct map		 sessions;	/* by worker and cid */
 	struct expiry		 expiry;
 	ev_periodic		 expires;
-	struct delayed_list	 delayed;	/* their source failed too often; by when they are due */
-	struct delayed_list	 early;		/* not all workers had said who is in; the same */
+	struct turns		 turns;		/* logins whose source failed too often */
+	struct attempt_list	 early;		/* not all workers had said who is in; by when they are due */
 	ev_timer		 delay, patience;
 	uint64_t		 grants, nonces;	/* numbers of the next */
 	struct worker		*workers[WORKERS];

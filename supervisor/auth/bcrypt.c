@@ -61,6 +61,7 @@ struct bcrypt {
 	unsigned		 threads, started;
 	int			 done_fd;
 	bcrypt_done		*done;
+	bcrypt_may		*may;
 	void			*arg;
 	struct thread		 all[BCRYPT_THREADS];
 };
@@ -195,8 +196,19 @@ job_next(struct bcrypt *b)
 	return job;
 }
 
+static struct bcrypt_job *
+job_allowed(struct bcrypt *b)
+{
+	struct bcrypt_job	*job;
+
+	while ((job = job_next(b)) != NULL && !b->may(b->arg, job->of))
+		job_free(job);
+	return job;
+}
+
+/* waited: the jobs did, for a thread. While one is free nothing waits but what comes right then. */
 static void
-threads_feed(struct bcrypt *b)
+threads_feed(struct bcrypt *b, bool waited)
 {
 	struct thread	*t;
 	unsigned	 i;
@@ -205,7 +217,7 @@ threads_feed(struct bcrypt *b)
 		t = &b->all[i];
 		if (atomic_load_explicit(&t->state, memory_order_relaxed) != IDLE)
 			continue;
-		if ((t->job = job_next(b)) == NULL)
+		if ((t->job = waited ? job_allowed(b) : job_next(b)) == NULL)
 			return;
 		b->running++;
 		atomic_store_explicit(&t->state, WORK, memory_order_release);
@@ -233,7 +245,7 @@ finished_take(struct ev_loop *loop, ev_io *w, int revents)
 			b->done(b->arg, job->of, job->right);
 		job_free(job);
 	}
-	threads_feed(b);
+	threads_feed(b, true);
 }
 
 /* The longest queue, when all are too long together. */
@@ -285,7 +297,7 @@ bcrypt_submit(struct bcrypt *b, struct source from, struct bytes hash, struct by
 	TAILQ_INSERT_TAIL(&job->queue->jobs, job, entry);
 	job->queue->count++;
 	b->waiting++;
-	threads_feed(b);
+	threads_feed(b, false);
 	return job;
 }
 
@@ -321,7 +333,8 @@ thread_init(struct bcrypt *b, struct thread *t)
 }
 
 int
-bcrypt_new(struct bcrypt **out, struct ev_loop *loop, unsigned threads, bcrypt_done *done, void *arg)
+bcrypt_new(struct bcrypt **out, struct ev_loop *loop, unsigned threads, bcrypt_done *done,
+    bcrypt_may *may, void *arg)
 {
 	struct bcrypt	*b = calloc(1, sizeof(*b));
 	unsigned	 i;
@@ -332,6 +345,7 @@ bcrypt_new(struct bcrypt **out, struct ev_loop *loop, unsigned threads, bcrypt_d
 	b->loop = loop;
 	b->threads = threads;
 	b->done = done;
+	b->may = may;
 	b->arg = arg;
 	TAILQ_INIT(&b->turns);
 	for (i = 0; i < BCRYPT_THREADS; i++)

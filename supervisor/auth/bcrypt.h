@@ -27,12 +27,15 @@ struct bcrypt_job;
 
 /* What came of a job that was not cancelled; it is gone. of: as it was submitted. */
 typedef void bcrypt_done(void *arg, void *of, bool right);
+/* A job that has waited is about to begin. False: it is not to, and is gone; `done` is not called. */
+typedef bool bcrypt_may(void *arg, void *of);
 
 /* Is it such a hash, as the real server tells it from a password? */
 bool bcrypt_is(struct bytes secret);
 
 /* Before the sandbox. threads: 1 to BCRYPT_THREADS. 0; -ENOMEM; -errno of eventfd(2). */
-int bcrypt_new(struct bcrypt **out, struct ev_loop *loop, unsigned threads, bcrypt_done *done, void *arg);
+int bcrypt_new(struct bcrypt **out, struct ev_loop *loop, unsigned threads, bcrypt_done *done,
+    bcrypt_may *may, void *arg);
 /* Start the threads and see all of them wait: no system call of a start is left. 0 or -errno. */
 int bcrypt_start(struct bcrypt *b);
 /* Ends the threads, after what they are at; `done` is not called. NULL is nothing. */

@@ -37,6 +37,7 @@ struct pool {
 struct leases {
 	struct map		 pools;
 	TAILQ_HEAD(, pool)	 waiting;	/* by `until` */
+	double			 held_until;	/* leases_hold(); 0: not */
 	size_t			 sweep;
 	const struct lease_calls *calls;
 	void			*arg;
@@ -393,6 +394,8 @@ pool_settle(struct leases *l, struct pool *p)
 static void
 pool_work(struct leases *l, struct pool *p, double now)
 {
+	if (l->held_until != 0)
+		return;
 	if (pool_serve(l, p)) {
 		if (recalls_left(p) == 0)
 			waits_end(l, p);
@@ -589,12 +592,34 @@ leases_reload(struct leases *l, double now)
 	pools_each(l, pool_review, now);
 }
 
+void
+leases_hold(struct leases *l, double until)
+{
+	l->held_until = until;
+}
+
+static void
+pool_resume(struct leases *l, struct pool *p, double now)
+{
+	if (!is_rate(p->kind) && p->count > 0)
+		pool_work(l, p, now);
+}
+
+void
+leases_resume(struct leases *l, double now)
+{
+	if (l->held_until == 0)
+		return;
+	l->held_until = 0;
+	pools_each(l, pool_resume, now);
+}
+
 double
 leases_due(const struct leases *l)
 {
 	const struct pool	*p = TAILQ_FIRST(&l->waiting);
 
-	return p == NULL ? 0 : p->until;
+	return l->held_until != 0 ? l->held_until : p == NULL ? 0 : p->until;
 }
 
 void
@@ -602,6 +627,9 @@ leases_tick(struct leases *l, double now)
 {
 	struct pool	*p;
 
+	if (l->held_until > now)
+		return;
+	leases_resume(l, now);
 	while ((p = TAILQ_FIRST(&l->waiting)) != NULL && p->until <= now)
 		pool_settle(l, p);
 }

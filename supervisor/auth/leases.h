@@ -43,6 +43,12 @@ int leases_told(struct leases *l, unsigned worker, enum lease_kind kind, uint64_
 void leases_worker_gone(struct leases *l, unsigned worker, double now);
 /* Limits are others. */
 void leases_reload(struct leases *l, double now);
+/*
+ * Until leases_resume(), or `until`, nothing is lent but of rates: a worker's channel is new, and what it has
+ * is not known yet.
+ */
+void leases_hold(struct leases *l, double until);
+void leases_resume(struct leases *l, double now);
 /* When leases_tick() is to be called; 0: nobody waits. */
 double leases_due(const struct leases *l);
 void leases_tick(struct leases *l, double now);

@@ -21,6 +21,8 @@ receive(struct channel *ch, const struct msg *m, const int *fds)
 		return -EPERM;
 	a->coming = (unsigned)m->u.worker_channel.others;
 	a->early_until = auth_now() + EARLY_PATIENCE;
+	leases_hold(a->leases, a->early_until);
+	auth_timer(a, &a->patience, leases_due(a->leases));
 	rc = worker_open(a, (unsigned)m->u.worker_channel.slot, m->u.worker_channel.incarnation, fds[0]);
 	if (rc != 0)
 		log_error("worker %u cannot ask: %s", (unsigned)m->u.worker_channel.slot, strerror(-rc));
@@ -59,6 +61,7 @@ apply(struct child *child, const struct settings *before)
 	a->users = a->next;
 	a->next = NULL;
 	throttle_apply(a);
+	attempts_reload(a);
 	sessions_review(a, was);
 	leases_reload(a->leases, auth_now());
 	auth_timer(a, &a->patience, leases_due(a->leases));
@@ -119,7 +122,6 @@ auth_init(struct auth *a)
 	map_seed();
 	if (!nonces_prepare())
 		fatal("OpenSSL has no Ed25519");
-	TAILQ_INIT(&a->delayed);
 	TAILQ_INIT(&a->early);
 	a->nonces = 1;
 	ev_periodic_init(&a->expires, expires_due, 0, 0, NULL);
@@ -129,11 +131,12 @@ auth_init(struct auth *a)
 	rc = users_load(&a->users, a->child.accounts, &why);
 	if (rc != 0)
 		fatal("the accounts document: %s (%s)", why, strerror(-rc));
-	if (throttle_init(&a->throttle) != 0 || counts_init(&a->counts) != 0 || map_init(&a->sessions) != 0 ||
+	if (throttle_init(&a->throttle) != 0 || turns_init(&a->turns) != 0 || counts_init(&a->counts) != 0 || map_init(&a->sessions) != 0 ||
 	    leases_new(&a->leases, &worker_leases, a) != 0)
 		fatal("no memory");
 	throttle_apply(a);
-	rc = bcrypt_new(&a->bcrypt, a->child.loop, threads_wanted(&a->child.settings), attempt_hashed, a);
+	rc = bcrypt_new(&a->bcrypt, a->child.loop, threads_wanted(&a->child.settings),
+	    attempt_hashed, attempt_may, a);
 	if (rc != 0)
 		fatal("auth_threads: %s", strerror(-rc));
 }

@@ -4,7 +4,7 @@
  * One client of one worker, from its login until the worker says that it is
  * gone. Found by worker and cid, so that a worker can speak of its own only.
  *
- *   DELAYED   its source failed too often: is looked at later
+ *   DELAYED   is looked at later: its source failed too often, or not all workers said who is in
  *   HASHING   a thread looks at its password
  *   IN        it was admitted
  *   REFUSED   until the worker has been told; then it is nobody
@@ -24,8 +24,7 @@ struct session {
 	struct source		 source;
 	const struct user	*user;		/* HASHING, IN; NULL: LOGIN_UNASKED */
 	union {
-		struct delayed		*delayed;	/* DELAYED */
-		struct bcrypt_job	*job;		/* HASHING */
+		struct attempt		*attempt;	/* DELAYED, HASHING */
 		char			*claims;	/* REFUSED; NULL: none */
 		struct { uint32_t uid, gid; } peer;	/* NEW; IN by LOGIN_PEER */
 	} u;

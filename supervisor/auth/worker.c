@@ -238,6 +238,17 @@ workers_told(const struct auth *a)
 	return a->coming == 0;
 }
 
+/* What came before all had said who is in and what they have goes on, if they have by now. */
+static void
+workers_resume(struct auth *a)
+{
+	if (!workers_told(a))
+		return;
+	attempts_resume_early(a);
+	leases_resume(a->leases, auth_now());
+	auth_timer(a, &a->patience, leases_due(a->leases));
+}
+
 /* -- what it says */
 
 static int
@@ -276,7 +287,7 @@ worker_receive(struct channel *ch, const struct msg *m, const int *fds)
 			return -EPROTO;
 		w->told = true;
 		sessions_expire(w->auth);
-		attempts_resume_early(w->auth);
+		workers_resume(w->auth);
 		worker_flush(w);
 		return 0;
 	case MSG_gone:
@@ -321,7 +332,7 @@ worker_broken(struct channel *ch, int error, const char *why)
 	if (error != 0)
 		log_warn("worker %u: its channel was closed: %s (%s)", w->slot, why, strerror(-error));
 	worker_free(w);
-	attempts_resume_early(a);
+	workers_resume(a);
 }
 
 int

@@ -9,7 +9,7 @@
  * the account itself, an import, the answer to a request. Holds whatever comes: a
  * subscription gets what it matches and what has a way to it; what goes through
  * a service import says who asks as we wrote it, or not at all; what is written to others
- * is well formed; work ends; in the end a stream, a request and its answer arrive,
+ * is well formed; what the liar says of who answered stays bounded; work ends; in the end a stream, a request and its answer arrive,
  * once, and nothing of them is lost.
  *
  * Input: repeated { operation, operands }.
@@ -51,12 +51,12 @@ static const struct interest interests[] = {
 	{ OURS, D, ">", NULL, 0 }, { OURS, D, "inbox.d", "g", 0 },
 	{ LIAR, A, "q.*", NULL, 0 }, { LIAR, A, "q.me", "g", 0 }, { LIAR, A, "many.a", NULL, 0 },
 	{ LIAR, A, "q.d", "z", 0 }, { LIAR, B, "inbox.*", NULL, 0 }, { LIAR, B, "help.*", "g", 0 },
-	{ LIAR, B, "from.a.*", NULL, 0 }, { LIAR, C, "inbox.*", "g", 0 },
+	{ LIAR, B, "from.a.*", NULL, 0 }, { LIAR, C, "inbox.*", "g", 0 }, { LIAR, ACCOUNT_SERVER, "responder.*", NULL, 0 },
 };
 static const char *const subjects[] = { "q.me", "q.1", "q.mapped", "q.d", "many.a", "news.1", "news.me",
 	"from.a.1", "help.me", "help.1", "help.mapped", "ask.me", "ask.1", "many", "lots", "lat", "timed", "inbox.1",
-	"inbox.mapped", "inbox.d", "direct", "dq", "c.a.1", "$SYS.REQ.ACCOUNT.PING.CONNZ",
-	"_R_.AAAAAAAA.BBBBBBBBBBBBBBBB", "_R_.AAAAAAAA.>", "_R_.", "q..me", "q.*", ">", "", "a b" };
+	"inbox.mapped", "inbox.d", "told", "direct", "dq", "c.a.1", "$SYS.REQ.ACCOUNT.PING.CONNZ",
+	"_R_.AAAAAAAA.BBBBBBBBBBBBBBBB", "_R_.AAAAAAAA.BBBBBBBBBBBBBBBB-t", "_R_.AAAAAAAA.>", "_R_.", "q..me", "q.*", ">", "", "a b" };
 #define INFO	"Nats-Request-Info"
 static const char *const headers[] = { "", "NATS/1.0\r\n\r\n", "NATS/1.0\r\n" INFO ": FORGED\r\n\r\n",
 	"NATS/1.0\r\nnats-REQUEST-info : FORGED\r\nX: y\r\n\r\n", "NATS/1.0\r\n\t" INFO ":FORGED\r\n\r\n",
@@ -88,7 +88,8 @@ struct token {
 	uint32_t	 account;
 	const struct tag *request;			/* NULL: of a message without a number */
 	uint64_t	 path;				/* accounts that the answer goes through */
-	char		 text[ANSWER_SUBJECT];
+	size_t		 len;
+	char		 text[ANSWER_MARKED];
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -202,6 +203,7 @@ configure(void)
 	service(&all, A, "help.*", "q.$1", RESPONSE_SINGLETON, 0);
 	service(&all, A, "many", "many.a", RESPONSE_STREAM, 0);
 	service(&all, A, "timed", "q.timed", RESPONSE_SINGLETON, 101);
+	service(&all, A, "told", "q.1", RESPONSE_SINGLETON, 100);
 	account(&all, C, "C");
 	stream(&all, B, "from.>", "c.>");
 	service(&all, B, "ask.*", "help.$1", RESPONSE_SINGLETON, 0);
@@ -260,13 +262,14 @@ mapped(uint32_t number, struct bytes subject, char to[TEXT * 2])
 	return subject;
 }
 
+/* With a mark or without. */
 static const struct token *
 token_find(struct bytes subject)
 {
 	unsigned i;
 
 	for (i = 0; i < ntokens; i++)
-		if (bytes_equal((struct bytes){ tokens[i].text, ANSWER_SUBJECT }, subject))
+		if (answers_subject(subject) && memcmp(tokens[i].text, subject.data, ANSWER_SUBJECT) == 0)
 			return &tokens[i];
 	return NULL;
 }
@@ -391,8 +394,8 @@ token_note(const struct message *m, const struct tag *tag)
 	if (tag != NULL && bytes_equal(m->reply, (struct bytes){ tag->reply, tag->reply_len }))
 		return;				/* the publisher's own */
 	t = &tokens[ntokens];
-	*t = (struct token){ .account = m->account, .request = tag };
-	memcpy(t->text, m->reply.data, ANSWER_SUBJECT);
+	*t = (struct token){ .account = m->account, .request = tag, .len = m->reply.len };
+	memcpy(t->text, m->reply.data, m->reply.len);
 	if (tag != NULL) {
 		struct bytes subject = { tag->subject, tag->subject_len };
 
@@ -629,6 +632,7 @@ prepare(void)
 	directory = (struct segment){ calloc(1, DIRECTORY_SIZE), DIRECTORY_SIZE };
 	demand(nowhere != -1 && directory.base != NULL);
 	d = directory.base;
+	d->participants[ACCOUNT_SERVER] = UINT64_MAX;
 	d->participants[A] = d->participants[B] = d->participants[C] = UINT64_MAX;
 	d->participants[D] = BIT(OURS);
 	for (i = 0; i < sizeof(secret); i++)
@@ -746,11 +750,13 @@ liar_listen(void)
 static struct bytes
 subject_take(struct script *s)
 {
-	unsigned i = (unsigned)script_number(s, 1);
+	unsigned		 i = (unsigned)script_number(s, 1);
+	const struct token	*t;
 
 	if (i < 128 || ntokens == 0)
 		return bytes_of(subjects[i % COUNT(subjects)]);
-	return (struct bytes){ tokens[(ntokens - 1 - i % 128) % ntokens].text, ANSWER_SUBJECT };
+	t = &tokens[(ntokens - 1 - i % 128) % ntokens];
+	return (struct bytes){ t->text, t->len };
 }
 
 /* Headers, a number if it is to have one, and `len` bytes more, into `to`. */
@@ -788,9 +794,12 @@ publish(struct message *m)
 {
 	struct broker		*b = sides[OURS].b;
 	struct publish_hint	 hint = { .entry = NULL };
+	struct connection_record *c = &tables_connections(b->tables)[CLIENT];
 	enum published		 rc;
 
 	written++;
+	c->cid = CID;
+	c->account = m->account;
 	broker_refresh(b);
 	demand(broker_enter(b, m, NULL, NULL, &hint, 0) == ENTERS);
 	tag_add(m, true);
@@ -884,6 +893,35 @@ message_make(struct script *s, enum ring ring, bool numbered)
 	last_len = head.len + m.body.len;
 	if (numbered && ntags < TAGS)
 		tag_add(&m, false);
+}
+
+/* Who is said to have answered a request of ours, in `last`. */
+static bool
+responder_make(struct script *s)
+{
+	static struct wire_out	 w;
+	char			 subject[TEXT];
+	struct bytes		 asked = subject_take(s), head;
+	struct message		 m = { .account = ACCOUNT_SERVER, .publisher = NO_CONNECTION };
+	struct msg		 who = { .type = MSG_responder, .u.responder = { .cid = 1, .user = BYTES("FORGED"),
+	    .account = A + script_number(s, 1) % 4, .rtt = script_number(s, 8) } };
+	msgpack_sbuffer		 body;
+
+	if (token_find(asked) == NULL)
+		return false;
+	snprintf(subject, sizeof(subject), "responder.%.*s", ANSWER_OWN, asked.data + sizeof(ANSWER_PREFIX) - 1);
+	m.subject = bytes_of(subject);
+	who.u.responder.token = (struct bytes){ asked.data + ANSWER_SUBJECT - ANSWER_TOKEN, ANSWER_TOKEN };
+	msgpack_sbuffer_init(&body);
+	demand(records_add(&body, &who) == 0);
+	m.body = (struct bytes){ body.data, body.size };
+	wire_begin(&w, last, &m, CID, 0);
+	wire_again(&w, 0);
+	head = wire_end(&w);
+	memcpy(last + head.len, body.data, body.size);
+	last_len = head.len + body.size;
+	msgpack_sbuffer_destroy(&body);
+	return true;
 }
 
 /* Some of its bytes are others. */
@@ -1005,7 +1043,7 @@ witness_check(void)
 	ntokens = 0;
 	witness_publish(B, BYTES("help.w"), reply, (struct arrival[]){ { B, BYTES("help.w") }, { A, BYTES("q.w") } }, 2);
 	demand(ntokens == 1);
-	token = (struct bytes){ tokens[0].text, ANSWER_SUBJECT };
+	token = (struct bytes){ tokens[0].text, tokens[0].len };
 	witness_publish(A, token, BYTES(""), (struct arrival[]){ { A, token }, { B, reply } }, 2);
 	witness_publish(A, token, BYTES(""), (struct arrival[]){ { A, token } }, 1);
 	demand(b->tables->records_lost == lost && liar_listen() != 0);
@@ -1032,7 +1070,16 @@ step(struct script *s)
 	case 6: case 7: case 8: client_publish(s); break;
 	case 9: turn(1); break;
 	case 10: turn(script_number(s, 2) + 2); break;
-	case 11: (void)liar_listen(); break;
+	case 11:
+		if (ring == RING_BULK)
+			(void)liar_listen();
+		else if (responder_make(s)) {
+			last_spoil(s);
+			last_write(RING_BULK);
+			turn(65536);
+			demand(responders_count(sides[OURS].b) <= 64);
+		}
+		break;
 	case 12: interest_set((uint32_t)(script_number(s, 1) % COUNT(interests)), ring == RING_BULK); break;
 	case 13: accounts_set(ring == RING_SMALL); break;
 	case 14:

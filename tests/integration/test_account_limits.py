@@ -165,15 +165,18 @@ def test_another_auth_process_knows_what_is_lent(start):
     assert subscribe(one, 100, 1) == 1
 
 
-def test_a_reload_raises_and_lowers(start):
+@pytest.mark.parametrize("of", ["account", "user"])
+def test_a_reload_raises_and_lowers(start, of):
+    def limited(n):
+        return conf(**{"limits" if of == "account" else "user_limits": f"max_subscriptions: {n}"})
     server = start(config=conf(), workers=2)
     one, two = on_different_workers(server, 2, "a")
     assert subscribe(one, 0, 20) + subscribe(two, 0, 20) == 0
-    reload(server, conf("max_subscriptions: 45"))
+    reload(server, limited(45))
     assert subscribe(two, 100, 20) == 15
-    reload(server, conf("max_subscriptions: 50"))
+    reload(server, limited(50))
     assert subscribe(one, 100, 20) == 15
-    reload(server, conf("max_subscriptions: 10"))
+    reload(server, limited(10))
     for c in (one, two):                            # what is there stays
         assert subscribe(c, 200, 1) == 1
         c.send("PUB s.3 1\r\nx\r\n")
@@ -337,6 +340,7 @@ def test_pending_bytes_come_and_go_below_the_limit(start):
 # ---- memory
 
 MEMORY_FULL = b"-ERR 'maximum memory exceeded'\r\n"
+CLIENT, SUBSCRIPTION = 966, 132     # bytes: worker/limits.h
 
 
 def test_subscriptions_are_refused_when_the_memory_of_an_account_is_used_up(start):
@@ -346,8 +350,7 @@ def test_subscriptions_are_refused_when_the_memory_of_an_account_is_used_up(star
     def refused(client, first, count):
         client.send("".join(f"SUB s.{i} {i}\r\n" for i in range(first, first + count)))
         return client.ping().count(MEMORY_FULL)
-    fit = (100000 - 100000 // 16 - 2 * 732) // 132
-    assert 1200 - refused(one, 0, 600) - refused(two, 0, 600) == fit
+    assert 1200 - refused(one, 0, 600) - refused(two, 0, 600) == room(100000, 2)
     server.wait_log(r'maximum memory exceeded \(max_memory of account "A"\)')
     assert refused(log_in(server, "b"), 0, 1000) == 0, "another account has its own"
     for i in range(600):
@@ -358,7 +361,7 @@ def test_subscriptions_are_refused_when_the_memory_of_an_account_is_used_up(star
 
 
 def test_a_new_client_is_refused_when_the_memory_of_its_account_is_used_up(start):
-    server = start(config=conf("max_memory: 3200"), workers=2)
+    server = start(config=conf("max_memory: 4200"), workers=2)
     clients = []
     while len(clients) < 4:
         clients.append(log_in(server, "a"))
@@ -404,6 +407,68 @@ def test_of_an_account_with_too_much_memory_the_one_with_most_is_cut(start):
     assert p.ping() == b""
     assert varz(server)["bulkhead"]["over_limit"] == {"max_memory": 2}
     assert "Slow Consumer" not in server.log()
+
+
+def subscribed(client, first, count):
+    """How many of count there was memory for; it is answered, not cut."""
+    client.send("".join(f"SUB s.{i} {i}\r\n" for i in range(first, first + count)))
+    return count - client.ping().count(MEMORY_FULL)
+
+
+def room(limit, clients):
+    """Subscriptions that there is memory for beside so many clients: a sixteenth of the limit stays free."""
+    return (limit - limit // 16 - clients * CLIENT) // SUBSCRIPTION
+
+
+def memory_conf(of, limit):
+    limits = "" if limit is None else f"max_memory: {limit}"
+    return conf(limits) if of == "account" else conf(user_limits=limits)
+
+
+@pytest.mark.parametrize("of", ["account", "user"])
+def test_a_reload_raises_and_lowers_memory(start, of):
+    server = start(config=memory_conf(of, None), workers=2)
+    one, two = on_different_workers(server, 2, "a")
+    assert subscribed(one, 0, 300) + subscribed(two, 0, 300) == 600
+    reload(server, memory_conf(of, 100000))
+    assert subscribed(one, 1000, 200) + subscribed(two, 1000, 200) == room(100000, 2) - 600, "what was there counts"
+    reload(server, memory_conf(of, 120000))
+    assert subscribed(two, 2000, 400) == room(120000, 2) - room(100000, 2)
+    reload(server, memory_conf(of, 115000))
+    assert subscribed(one, 3000, 1) + subscribed(two, 3000, 1) == 0, "what is there still fits, but no more does"
+    reload(server, memory_conf(of, 70000))
+    assert two.rest().endswith(MEMORY_FULL), "the one with most is cut"
+    server.wait_log(rf"cid:{two.info['client_id']} - .*maximum memory exceeded \(max_memory of {of} \"[Aa]\"")
+    assert one.ping() == b"", "the other fits"
+    reload(server, memory_conf(of, None))
+    assert subscribed(one, 5000, 2000) == 2000
+
+
+@pytest.mark.parametrize("of", ["account", "user"])
+def test_another_auth_process_knows_what_memory_is_lent(start, of):
+    server = start(config=memory_conf(of, 100000), workers=2)
+    one, two = on_different_workers(server, 2, "a")
+    got = subscribed(one, 0, 300)
+    for i in range(3):
+        (old,) = server.children("auth")
+        os.kill(old, signal.SIGKILL)
+        harness.until(lambda o=old: [p for p in server.children("auth") if p != o], "another auth")
+        got += subscribed(two, 1000 + 100 * i, 50)
+    assert got == 450
+    got += subscribed(two, 2000, 400) + subscribed(one, 2000, 400)
+    assert got == room(100000, 2)
+    assert one.ping() == b"" and two.ping() == b""
+
+
+@pytest.mark.parametrize("of", ["account", "user"])
+def test_a_worker_that_is_killed_gives_its_memory_back(start, of):
+    server = start(config=memory_conf(of, 100000), workers=2)
+    one, two = on_different_workers(server, 2, "a")
+    got = subscribed(one, 0, 600)
+    assert got + subscribed(two, 0, 600) == room(100000, 2)
+    os.kill(server.worker_of(one), signal.SIGKILL)
+    harness.until(lambda: subscribed(two, 1000, 1) == 1, "there is room again")
+    assert subscribed(two, 2000, 1000) + 1 + room(100000, 2) - got == room(100000, 1)
 
 
 # ---- turns

@@ -16,7 +16,10 @@ accounts {
       exports: [ {stream: "s.>"}, {stream: "only.b", accounts: [B]}, {service: "q.*"},
         {service: "many", response: stream}, {service: "pieces", response: chunked},
         {service: "told"}, {service: "chain"},
-        {service: "timed", latency: {sampling: 100%, subject: "lat"}} ]
+        {service: "timed", latency: {sampling: 100%, subject: "lat"}},
+        {service: "timed.open", latency: {sampling: 100%, subject: "lat"}},
+        {service: "timed.traced", latency: {sampling: headers, subject: "lat"}},
+        {service: "timed.short", threshold: "300ms", latency: {sampling: 100%, subject: "lat"}} ]
       mappings: { "q.mapped": "q.other" } }
   B { users: [ {user: b, password: b} ]
       exports: [ {service: "bchain"}, {stream: "p.>"} ]
@@ -26,7 +29,8 @@ accounts {
         {service: {account: A, subject: "q.*"}}, {service: {account: A, subject: "q.one"}, to: "one"},
         {service: {account: A, subject: "many"}}, {service: {account: A, subject: "pieces"}},
         {service: {account: A, subject: "told"}, share: true},
-        {service: {account: A, subject: "timed"}},
+        {service: {account: A, subject: "timed"}}, {service: {account: A, subject: "timed.open"}, share: true},
+        {service: {account: A, subject: "timed.traced"}}, {service: {account: A, subject: "timed.short"}},
         {service: {account: A, subject: "chain"}, to: "bchain"} ]
       mappings: { "inbox.mapped": "inbox.other" } }
   C { users: [ {user: c, password: c} ]
@@ -42,7 +46,8 @@ class Party:
     def __init__(self, server, names):
         self.clients = {}
         for name in names:
-            c = server.client(options={"user": name[0], "pass": name[0], "name": name})
+            c = server.client(options={"user": name[0], "pass": name[0], "name": name, "lang": "tests",
+                                       "version": "1.2"})
             c.ping()
             self.clients[name] = c
 
@@ -103,7 +108,15 @@ class Both:
         for i, party in enumerate((self.ours, self.theirs)):
             party.clients[name].send(text.replace("REPLY", self.last[i] if self.last else "REPLY"))
             party.clients[name].send("PING\r\n")
-            party.clients[name].buffer = party.clients[name].until(b"PONG\r\n")
+            before = party.clients[name].until(b"PONG\r\n")
+            party.clients[name].buffer = before + party.clients[name].buffer
+        return self
+
+    def told(self, name):
+        """Wait for a message to this one at the real server, which sends samples when it likes."""
+        c = self.theirs.clients[name]
+        while b"MSG " not in c.buffer:
+            assert c.receive()
         return self
 
     def same(self, answerer=None):
@@ -242,21 +255,146 @@ def test_nobody_is_there(servers):
     both.send("b", "SUB q.y 2\r\n").send("b", pub("q.y", "x", "inbox.1")).same()
 
 
-def test_latency(servers):
-    both = servers(CONFIG, ["a", "a2", "b"])
-    both.send("a", "SUB timed 1\r\n").send("a2", "SUB lat 2\r\n").send("b", "SUB inbox.* 1\r\n")
-    both.send("b", pub("timed", "x")).same()
-    both.send("b", pub("timed", "x", "inbox.1")).same("a")
-    # The responder is told of where its worker is the requester's: compared without it.
-    for party, last in zip((both.ours, both.theirs), both.last):
-        party.clients["a"].send(pub(last, "y"))
-        report = json.loads(party.clients["a2"].message()[4])
-        assert report["type"] == "io.nats.server.metric.v1.service_latency"
-        assert report["status"] == 200 and report["requestor"]["acc"] == "B"
-        assert {"id", "timestamp", "start", "service", "system", "total"} <= set(report)
-        assert 0 <= report["service"] <= report["total"] < 60e9
-        assert party.clients["b"].message()[4] == b"y"
-    both.send("a", "UNSUB 1\r\n").send("b", pub("timed", "x", "inbox.1")).same()
+# ---- how long services take
+
+TRACED = "NATS/1.0\r\nTraceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n\r\n"
+
+
+@pytest.fixture
+def timed(servers):
+    """Who answers, who gets the samples, who asks; three clients are of both workers."""
+    both = servers(CONFIG, ["a", "a2", "b", "b2"])
+    both.send("a", "SUB timed 1\r\nSUB timed.* 3\r\n").send("a2", "SUB lat 2\r\n").send("b", "SUB inbox.* 1\r\n")
+    return both
+
+
+def requested(both, subject, traced=False):
+    text = hpub(subject, TRACED, "x", "inbox.1") if traced else pub(subject, "x", "inbox.1")
+    both.send("b", text).same("a")
+
+
+@pytest.mark.parametrize("subject", ["timed", "timed.open", "timed.traced"])
+@pytest.mark.parametrize("answerer", ["a", "a2"])
+def test_latency_of_an_answer(timed, subject, answerer):
+    requested(timed, subject, subject == "timed.traced")
+    timed.send(answerer, pub("REPLY", "y")).told("a2").same()
+
+
+@pytest.mark.parametrize("subject", ["timed", "timed.open", "timed.traced"])
+def test_latency_of_a_request_without_a_reply(timed, subject):
+    if subject == "timed.traced":
+        timed.send("b", hpub(subject, TRACED, "x")).told("a2").same()
+        timed.send("b", pub(subject, "x")).same()
+    else:
+        timed.send("b", pub(subject, "x")).told("a2").same()
+
+
+@pytest.mark.parametrize("subject", ["timed", "timed.open"])
+def test_latency_where_nobody_serves(timed, subject):
+    timed.send("a", "UNSUB 1\r\nUNSUB 3\r\n").send("b", pub(subject, "x", "inbox.1")).told("a2").same()
+
+
+def test_latency_of_what_is_not_answered_in_time(timed):
+    timed.send("b", pub("timed.short", "x", "inbox.1"))
+    reports = []
+    for party in (timed.ours, timed.theirs):
+        subject, sid, _, _, body = party.clients["a2"].message()
+        assert json.loads(body)["status"] == 504
+        reports.append(shape((subject, sid, "", "", body.decode())))
+    assert reports[0] == reports[1]
+
+
+@pytest.mark.parametrize("subject", ["timed", "timed.open", "timed.traced"])
+def test_latency_when_the_requester_unsubscribes(timed, subject):
+    timed.send("b2", "SUB other 1\r\n")
+    requested(timed, subject, subject == "timed.traced")
+    timed.send("b2", "UNSUB 1\r\n").same()
+    timed.send("b", "UNSUB 1\r\n")
+    assert samples(timed.told("a2").same()) == [408]
+    timed.send("a", pub("REPLY", "too late")).same()
+
+
+def samples(theirs):
+    return [json.loads(m[4])["status"] for m in theirs["a2"]]
+
+
+@pytest.mark.parametrize("subject", ["timed", "timed.open"])
+def test_latency_when_the_requester_disconnects(timed, subject):
+    requested(timed, subject)
+    for party in (timed.ours, timed.theirs):
+        party.clients.pop("b").close()
+    assert samples(timed.told("a2").same()) == [408]
+
+
+@pytest.mark.parametrize("subject", ["timed", "timed.open"])
+def test_another_client_wants_the_answer(timed, subject):
+    timed.send("b2", "SUB inbox.1 1\r\n")
+    requested(timed, subject)
+    timed.send("b", "UNSUB 1\r\n").same()
+    timed.send("a", pub("REPLY", "y"))
+    assert samples(timed.told("a2").same()) == [200]
+
+
+def of_workers(server, user, count=1):
+    """Clients of this user, by the worker that holds them, as many of each."""
+    found = {}
+
+    def enough():
+        c = server.client(options={"user": user, "pass": user, "name": f"client of {user}", "lang": "tests",
+                                   "version": "1.2"})
+        c.ping()
+        found.setdefault(server.worker_of(c), []).append(c)
+        return len(found) == 2 and all(len(f) >= count for f in found.values())
+    harness.until(enough, "clients on both workers")
+    return [found[pid] for pid in sorted(found)]
+
+
+@pytest.mark.parametrize("worker", range(2))
+def test_the_responder_of_another_worker_is_described(start, worker):
+    server = start(config=CONFIG + "\ndebug: true\n", workers=2)
+    responder = of_workers(server, "a")[worker][0]
+    requester = of_workers(server, "b")[1 - worker][0]
+    listener = server.client(options={"user": "a", "pass": "a"})
+    listener.send("SUB lat 1\r\n")
+    listener.ping()
+    responder.send("SUB timed 1\r\n")
+    responder.ping()
+    requester.send("SUB inbox.1 1\r\n", pub("timed", "please", "inbox.1"))
+    reply = responder.message()[2]
+    responder.send(pub(reply, "here"))
+    assert requester.message()[4] == b"here"
+    sample = json.loads(listener.message()[4])
+    who = sample["responder"]
+    assert (who["acc"], who["user"], who["name"]) == ("A", "a", "client of a")
+    assert (who["lang"], who["ver"], who["host"], who["id"]) == ("tests", "1.2", "127.0.0.1", responder.info["client_id"])
+    assert who["start"] and who["kind"] == "Client" and "server" in who
+    assert 0 <= sample["service"] <= sample["total"] < 60e9
+    assert sample["total"] >= sample["service"] + sample["requestor"].get("rtt", 0)
+
+
+def test_requests_of_who_went_take_no_memory(start):
+    server = start(config=CONFIG + "\ndebug: true\n", workers=2)
+    a, listener = (server.client(options={"user": "a", "pass": "a"}) for _ in range(2))
+    a.send("SUB timed 1\r\n")
+    a.ping()
+    listener.send("SUB lat 1\r\n")
+    listener.ping()
+    flood, other = of_workers(server, "b", 2)[0][:2]
+    reply = "inbox." + "x" * 3000
+    flood.send("SUB inbox.> 1\r\n", *[pub("timed", "", f"{reply}.{i}") for i in range(8000)])
+    taken = 8000 - flood.ping().count(b" 503\r\n")
+    assert 4000 < taken < 8000
+    flood.close()
+    ended = 0
+
+    def all_ended():
+        nonlocal ended
+        ended += listener.ping().count(b'"status":408')
+        return ended >= taken
+    harness.until(all_ended, "a sample for each of those requests")
+    assert ended == taken
+    other.send("SUB inbox.> 1\r\n", *[pub("timed", "", f"{reply}.{i}") for i in range(4000)])
+    assert b" 503\r\n" not in other.ping()
 
 
 # ---- at random

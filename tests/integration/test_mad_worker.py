@@ -212,10 +212,15 @@ def test_one_that_accuses_others_is_ended_itself(ship):
     ship.traffic.stop()
     accused = ship.server.child("worker", 1)
     del ship.before[accused.pid]
-    for _ in range(10):
+
+    def accuse():                       # before it is ready nothing is believed of it
         ship.mad.ask("raw supervisor", message("complaint", 1, accused.incarnation, 0, "x"))
+        return not accused.connected() or not harness.alive(ship.mad.pid)
+
+    for _ in range(10):
+        harness.until(accuse, "the accused is ended")
         accused = ship.server.child("worker", 1, but=accused)
-    ship.mad.ask("raw supervisor", message("complaint", 1, accused.incarnation, 0, "x"))
+    harness.until(accuse, "who accuses is ended")
     ship.ended("it complained about others more than 10 times")
     assert ship.server.child("worker", 1) is accused
     ship.others_live()

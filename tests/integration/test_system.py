@@ -671,6 +671,94 @@ def test_an_answer_without_measure_is_cut(start):
     assert listed["total"] == 20002 and 7000 < len(listed["subscriptions_list"]) < 9000
 
 
+def own_memory(pid):
+    """Resident, without what workers show it."""
+    with open(f"/proc/{pid}/status") as f:
+        return int(re.search(r"RssAnon:\s+(\d+) kB", f.read()).group(1)) << 10
+
+
+@pytest.mark.skipif(harness.SANITIZED, reason="sanitizers keep freed memory")
+@pytest.mark.parametrize("how", ["message", "http"])
+def test_memory_of_a_large_answer_is_given_back(start, how):
+    server = begin(start, "ours", args=["-m", "-1"])
+    a, _ = populate(server)
+    subscribe_to_many(a, 20000, 200)
+    ask = Asker(login(server, "sys"))
+    pid = list(server.children("system"))[0]
+    before = own_memory(pid)
+    if how == "message":
+        answer = ask.json("$SYS.REQ.SERVER.PING.CONNZ", {"acc": "A", "subscriptions": True})["data"]
+    else:
+        answer = json.loads(get(server, "/connz?subs=1&acc=A")[1])
+    assert len(answer["connections"][0]["subscriptions_list"]) == 20002
+    assert own_memory(pid) > before + (4 << 20)
+    harness.until(lambda: own_memory(pid) < before + (1 << 20), "its memory is as before")
+
+
+# ---- what nobody listens to
+
+def closed_over_http(server):
+    return json.loads(get(server, "/connz?state=closed&auth=1&limit=1000")[1])["connections"]
+
+
+def test_who_left_while_nobody_listened_is_among_the_closed(start):
+    server = begin(start, "ours", args=["-m", "-1"], workers=2)
+    left = []
+    for i in range(300):
+        a = login(server, "a", name=f"n{i}")
+        a.send("PUB x 5\r\nhello\r\n")
+        a.ping()
+        left.append(a.info["client_id"])
+        a.close()
+    closed = harness.until(lambda: (now := [c for c in closed_over_http(server) if c.get("authorized_user") == "a"]) and
+                           len(now) == 300 and now, "all are there")
+    assert sorted(c["cid"] for c in closed) == left and {c["reason"] for c in closed} == {"Client Closed"}
+    of_a = [s for s in json.loads(get(server, "/accstatz?unused=1")[1])["account_statz"] if s["acc"] == "A"]
+    assert of_a[0]["conns"] == 0 and (of_a[0]["received"]["msgs"], of_a[0]["received"]["bytes"]) == (300, 1500)
+    # who comes to listen hears of none of them, though the last ones are told of only now
+    late = [login(server, "a") for _ in range(10)]
+    for a in late:
+        a.close()
+    left += [a.info["client_id"] for a in late]
+    harness.until(lambda: json.loads(get(server, "/connz")[1])["total"] == 0, "they are gone")
+    y = login(server, "sys")
+    y.send("SUB $SYS.ACCOUNT.A.> 1\r\n")
+    y.ping()
+    login(server, "a").close()
+    events = []
+    while not events or events[-1].get("reason") is None:
+        events.append(json.loads(y.message()[4]))
+    assert all(e["client"]["id"] > left[-1] for e in events if "client" in e)
+
+
+def test_nothing_is_missed_from_the_pong_on(start):
+    """Whoever has its PONG hears of all that come and go after it, on whichever worker, though system may not know yet
+    that somebody listens."""
+    for _ in range(5):
+        server = begin(start, "ours", workers=3)
+        y = login(server, "sys")
+        y.send("SUB $SYS.ACCOUNT.A.CONNECT 1\r\nSUB $SYS.ACCOUNT.A.DISCONNECT 2\r\n")
+        y.ping()
+        for _ in range(3):
+            gone = login(server, "a")
+            gone.close()
+            heard = [json.loads(y.message()[4])["client"]["id"] for _ in range(2)]
+            assert heard == [gone.info["client_id"]] * 2
+        server.stop()
+
+
+def test_an_importer_alone_hears_statsz(start):
+    server = begin(start, "ours", config="""
+        accounts {
+          SYS { users: [{user: sys, password: sys}], exports: [{stream: "$SYS.SERVER.>"}] }
+          A { users: [{user: a, password: a}], imports: [{stream: {account: SYS, subject: "$SYS.SERVER.>"}}] }
+        }
+        system_account: SYS""")
+    a = login(server, "a")
+    a.send("SUB $SYS.SERVER.*.STATSZ 1\r\n")
+    assert json.loads(a.message()[4])["statsz"]["connections"] == 1
+
+
 @BOTH
 def test_a_small_max_payload_is_for_clients(start, which):
     ask = Asker(login(begin(start, which, config=CONFIG + "max_payload: 100\n"), "sys"))

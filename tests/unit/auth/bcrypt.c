@@ -14,6 +14,7 @@
 static struct ev_loop	*loop;
 static struct bcrypt	*b;
 static int		 order[100000], done, rights;
+static int		 banned;		/* jobs of this number may not begin; 0: all may */
 
 static void
 job_done(void *arg, void *of, bool right)
@@ -23,13 +24,19 @@ job_done(void *arg, void *of, bool right)
 	rights += right;
 }
 
+static bool
+job_may(void *arg, void *of)
+{
+	return banned == 0 || *(int *)of != banned;
+}
+
 static void
 begin(unsigned threads)
 {
 	map_seed();
 	loop = loop_new();
-	done = rights = 0;
-	ck_assert_int_eq(bcrypt_new(&b, loop, threads, job_done, NULL), 0);
+	done = rights = banned = 0;
+	ck_assert_int_eq(bcrypt_new(&b, loop, threads, job_done, job_may, NULL), 0);
 	ck_assert_int_eq(bcrypt_start(b), 0);
 }
 
@@ -73,6 +80,23 @@ START_TEST(right_and_wrong)
 	ck_assert_int_eq(rights, cases[_i].right);
 	ck_assert_int_eq(order[0], 7);
 	ck_assert_uint_eq(bcrypt_jobs(b), 0);
+}
+END_TEST
+
+/* Those that wait are asked about when they would begin; of those that may not nothing is heard. */
+START_TEST(what_may_not_begin_is_gone)
+{
+	int	i, of[2] = { 1, 2 };
+
+	begin(1);
+	for (i = 0; i < 20; i++)
+		ck_assert_ptr_nonnull(bcrypt_submit(b, from((uint64_t)i % 3), bytes_of(HASH4), bytes_of("password"),
+		    &of[i % 2]));
+	banned = 2;
+	wait_for(10);
+	ck_assert_uint_eq(bcrypt_jobs(b), 0);
+	for (i = 0; i < 10; i++)
+		ck_assert_int_eq(order[i], 1);
 }
 END_TEST
 
@@ -209,6 +233,7 @@ main(void)
 
 	tcase_add_checked_fixture(t, NULL, teardown);
 	tcase_add_loop_test(t, right_and_wrong, 0, (int)(sizeof(cases) / sizeof(cases[0])));
+	tcase_add_test(t, what_may_not_begin_is_gone);
 	tcase_add_test(t, which_are_hashes);
 	tcase_add_test(t, sources_take_turns);
 	tcase_add_test(t, cancelled_ones_are_never_heard_of);

@@ -77,6 +77,94 @@ START_TEST(any_name_makes_one_line)
 }
 END_TEST
 
+/* The same line, whatever was made before. */
+static void
+is_same(struct nats_info_form *form, const struct nats_info *info)
+{
+	size_t len, wanted_len;
+	char *line = nats_info_line_as(form, info, &len), *wanted = nats_info_line(info, &wanted_len);
+
+	ck_assert_ptr_nonnull(line);
+	ck_assert_str_eq(line, wanted);
+	ck_assert_uint_eq(len, wanted_len);
+	ck_assert_uint_eq(len, strlen(line));
+	free(line);
+	free(wanted);
+}
+
+/* Each field that a line depends on. */
+static void
+field_change(struct nats_info *info, int field)
+{
+	static const char *const urls[] = { "10.0.0.1:4222", NULL };
+
+	switch (field) {
+	case 0: info->server_id = "OTHER"; break;
+	case 1: info->server_name = "\",\"client_id\":1,\"client_ip\":\"x\""; break;
+	case 2: info->host = "::"; break;
+	case 3: info->port++; break;
+	case 4: info->headers = !info->headers; break;
+	case 5: info->auth_required = !info->auth_required; break;
+	case 6: info->tls_required = !info->tls_required; break;
+	case 7: info->tls_verify = !info->tls_verify; break;
+	case 8: info->tls_available = !info->tls_available; break;
+	case 9: info->max_payload++; break;
+	case 10: info->client_id = UINT64_MAX / 2; break;
+	case 11: info->client_ip = "fe80::1%eth0"; break;
+	case 12: info->nonce = "Abc-_019"; break;
+	case 13: info->cluster = "c"; break;
+	case 14: info->connect_urls = urls; break;
+	case 15: info->lame_duck = !info->lame_duck; break;
+	case 16: info->connect_info = !info->connect_info; break;
+	case 17: info->account_is_system = !info->account_is_system; break;
+	case 18: info->remote_account = "A"; break;
+	case 19: info->client_ip = "a\"b\\c\n"; break;
+	case 20: info->nonce = "\xff"; break;
+	case 21: info->client_ip = ""; break;
+	case 22: info->client_id = 0; break;
+	case 23: info->client_ip = "unix/1000"; break;
+	}
+}
+#define FIELDS 24
+
+START_TEST(what_was_made_before_does_not_show)
+{
+	struct nats_info_form form = { .line = NULL };
+	struct nats_info info = plain, other = plain;
+	int second;
+
+	is_same(&form, &plain);
+	field_change(&info, _i);
+	for (second = 0; second < FIELDS; second++) {
+		is_same(&form, &info);
+		other = info;
+		field_change(&other, second);
+		is_same(&form, &other);
+		is_same(&form, &plain);
+	}
+	nats_info_form_free(&form);
+	nats_info_form_free(&form);
+}
+END_TEST
+
+/* The texts of a form are its own: settings are freed with a reload. */
+START_TEST(a_form_outlives_what_it_was_made_of)
+{
+	struct nats_info_form form = { .line = NULL };
+	struct nats_info info = plain;
+	char *name = strdup("first");
+
+	info.server_name = name;
+	is_same(&form, &info);
+	strcpy(name, "other");
+	is_same(&form, &info);
+	free(name);
+	info.server_name = "first";
+	is_same(&form, &info);
+	nats_info_form_free(&form);
+}
+END_TEST
+
 /* What the real server (2.15.2) says of an INFO that a client sends. */
 static const struct { const char *json; int rc; } cases[] = {
 	{ "{}", 0 }, { "null", 0 }, { " { } ", 0 }, { "{\"x\":[1,{\"port\":\"y\"}]}", 0 },
@@ -122,6 +210,8 @@ main(void)
 	tcase_add_test(c, all_keys_stand_in_the_real_servers_order);
 	tcase_add_test(c, empty_is_as_absent);
 	tcase_add_test(c, any_name_makes_one_line);
+	tcase_add_loop_test(c, what_was_made_before_does_not_show, 0, FIELDS);
+	tcase_add_test(c, a_form_outlives_what_it_was_made_of);
 	tcase_add_loop_test(c, a_clients_info_is_judged_as_the_real_server_does, 0,
 	    (int)(sizeof(cases) / sizeof(cases[0])));
 	suite_add_tcase(s, c);

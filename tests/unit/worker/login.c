@@ -700,6 +700,8 @@ START_TEST(the_system_account_hears_of_clients)
 	observer = client(ACCOUNT_FIRST, BYTES(""));
 	ck_assert_int_eq(broker_subscribe(rig.w.broker, ACCOUNT_SERVER, 0, BYTES("event"), BYTES(""), &slot), 0);
 	ck_assert_int_eq(sid_add(rig.w.clients[0], slot, BYTES("9")), 0);
+	ck_assert_int_eq(broker_subscribe(rig.w.broker, ACCOUNT_SERVER, 0, BYTES("event.now"), BYTES(""), &slot), 0);
+	ck_assert_int_eq(sid_add(rig.w.clients[0], slot, BYTES("8")), 0);
 	fd = rig_connect(&rig, REFUSE_NOTHING);
 	rig_say(&rig, fd, CONNECT("\"user\":\"a\",\"name\":\"n\""));
 	rig_heard(&rig, MSG_login, &at);
