@@ -150,6 +150,10 @@ $(BUILD)/fuzz/%: $(BUILD)/fuzz-obj/tests/fuzz/%.o $(FUZZ_ARCHIVE)
 
 # Load generator and small benchmarks: tests/bench/NAME.c
 BENCHES	= $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
+$(BUILD)/obj/tests/bench/natsload.o: CPPFLAGS += -DWITH_TLS
+$(BUILD)/bench/tls_bench: $(BUILD)/obj/tests/bench/tls_bench.o $(call archive,supervisor/signer) $(ARCHIVES)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDHARD) $(LDFLAGS) -o $@ $^ $(LIBS)
 $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(ARCHIVES)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -pthread $(LDHARD) $(LDFLAGS) -o $@ $^ $(LIBS)

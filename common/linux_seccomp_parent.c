@@ -129,7 +129,7 @@ arguments_add(scmp_filter_ctx c)
 		rc = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1, INT_IS(0, prctls[i]));
 	if (rc == 0)
 		rc = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 2, INT_IS(0, PR_SET_DUMPABLE),
-		    SCMP_CMP(1, SCMP_CMP_EQ, 0));
+		    SCMP_CMP(1, SCMP_CMP_MASKED_EQ, UINT64_MAX, 0));
 	return rc;
 }
 

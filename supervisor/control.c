@@ -191,9 +191,6 @@ control_listen(struct supervisor *s, const char *path, char *error, size_t size)
 	const char *step;
 	int rc;
 
-	rc = control_rights(&c->rights, &s->settings, error, size);
-	if (rc != 0)
-		return rc;
 	rc = unix_socket_listen(&c->file, path, SOCK_SEQPACKET, &c->rights, CONTROL_BACKLOG, &step);
 	if (rc < 0) {
 		snprintf(error, size, "Error listening on control_socket %s: %s: %s", path, step,
@@ -217,6 +214,9 @@ control_open(struct supervisor *s, char *error, size_t size)
 
 	if (strcmp(path, "none") == 0)
 		return 0;
+	rc = control_rights(&s->control.rights, &s->settings, error, size);
+	if (rc != 0)
+		return rc;
 	if (strcmp(path, "auto") != 0)
 		return control_listen(s, path, error, size);
 	if (!control_path(own, sizeof(own))) {
@@ -224,10 +224,7 @@ control_open(struct supervisor *s, char *error, size_t size)
 		    CONTROL_FOLDER);
 		return 0;
 	}
-	rc = control_listen(s, own, error, size);
-	if (rc == -EINVAL || rc == -EAGAIN)	/* the group */
-		return rc;
-	if (rc != 0)
+	if (control_listen(s, own, error, size) != 0)
 		log_warn("%s", error);
 	return 0;
 }

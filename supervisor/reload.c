@@ -131,7 +131,6 @@ reload_abandon(struct supervisor *s)
 	logging_reload_abandon(s);
 	reload_asked(s, NULL);
 	tickets_update(s, reload_tickets(&s->settings));
-	tls_files_tried(&s->tls, &s->reload.tls);
 	reload_finish(s);
 }
 
@@ -282,6 +281,13 @@ reload_enter_asked(struct supervisor *s)
 	return rc;
 }
 
+/* Is it for want of what may be there when the files are looked at again? */
+static bool
+is_passing(int rc)
+{
+	return rc == -ENOMEM || rc == -EMFILE || rc == -ENFILE;
+}
+
 /* Open, bind and write all that may fail. named: of TLS, consumed; -1 none. 0, or -errno with a sentence. */
 static int
 reload_open(struct supervisor *s, int named, char *error, size_t size)
@@ -290,10 +296,10 @@ reload_open(struct supervisor *s, int named, char *error, size_t size)
 	int rc;
 
 	rc = tls_files_read(&r->tls, named, &s->keys, &r->documents.tls, error, size);
-	if (rc != 0)
-		return rc;
-
-	rc = listeners_prepare(s, &r->settings, &r->listeners, error, size);
+	if (rc != 0 && !is_passing(rc))
+		tls_files_tried(&s->tls, &r->tls);
+	if (rc == 0)
+		rc = listeners_prepare(s, &r->settings, &r->listeners, error, size);
 	if (rc == 0)
 		rc = logging_reload(s, &r->settings, error, size);
 	if (rc != 0)
@@ -638,6 +644,21 @@ reload_impatient(struct ev_loop *loop, ev_timer *w, int revents)
 		reload_await(s, RELOAD_PREPARING);
 }
 
+/*
+ * It refuses the other settings. The signer refuses nothing but keys and certificates,
+ * and if only their files have changed it is they that nobody takes. Whatever else
+ * fails a reload says nothing about the files: they are read again.
+ */
+static void
+reload_refused(struct process *p, struct bytes why)
+{
+	struct supervisor *s = p->supervisor;
+
+	if (p->role == ROLE_SIGNER || s->reload.files)
+		tls_files_tried(&s->tls, &s->reload.tls);
+	reload_refuse(s, "%s %u: %.*s", role_name(p->role), p->slot, (int)why.len, why.data);
+}
+
 static int
 reload_prepared(struct process *p, const struct msg_prepared *m)
 {
@@ -650,8 +671,7 @@ reload_prepared(struct process *p, const struct msg_prepared *m)
 	if (m->refused.len == 0)
 		reload_continue(s);
 	else if (r->state == RELOAD_PREPARING && m->version == r->next)
-		reload_refuse(s, "%s %u: %.*s", role_name(p->role), p->slot, (int)m->refused.len,
-		    m->refused.data);
+		reload_refused(p, m->refused);
 	else if (m->version == r->version)
 		process_kill(p, "it cannot apply the settings: %.*s", (int)m->refused.len,
 		    m->refused.data);

@@ -62,6 +62,6 @@ enum tls_look {
 };
 enum tls_look tls_files_look(struct tls_files *f);
 
-/* The files of `tried` were read in vain: those of f that are the same are not tried again as they are. */
+/* The files of `tried` are no good: those of f that are the same are not tried again as they are. */
 void tls_files_tried(struct tls_files *f, const struct tls_files *tried);
 #endif

@@ -141,20 +141,82 @@ name_fits(const struct tls_certificate *t, const char *name)
 	return name == NULL || X509_check_host(t->own, name, 0, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, NULL) == 1;
 }
 
+/* SignatureScheme, RFC 8446 4.2.3. bits: of the curve, which TLS 1.3 binds to it; old: of TLS 1.2 alone. */
+static const struct { unsigned scheme; int kind, bits; bool old; } schemes[] = {
+	{ 0x0401, EVP_PKEY_RSA, 0, true }, { 0x0501, EVP_PKEY_RSA, 0, true }, { 0x0601, EVP_PKEY_RSA, 0, true },
+	{ 0x0804, EVP_PKEY_RSA, 0, false }, { 0x0805, EVP_PKEY_RSA, 0, false }, { 0x0806, EVP_PKEY_RSA, 0, false },
+	{ 0x0403, EVP_PKEY_EC, 256, false }, { 0x0503, EVP_PKEY_EC, 384, false }, { 0x0603, EVP_PKEY_EC, 521, false },
+	{ 0x0807, EVP_PKEY_ED25519, 0, false }, { 0x0808, EVP_PKEY_ED448, 0, false },
+};
+
+static bool
+scheme_is_of(unsigned scheme, const EVP_PKEY *key, bool tls13)
+{
+	size_t	i;
+
+	for (i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++)
+		if (schemes[i].scheme == scheme)
+			return schemes[i].kind == EVP_PKEY_get_base_id(key) &&
+			    !(tls13 && (schemes[i].old || (schemes[i].bits != 0 && schemes[i].bits != EVP_PKEY_get_bits(key))));
+	return false;
+}
+
 /* Does the client take signatures of such a key? */
 static bool
-scheme_fits(SSL *ssl, const struct tls_certificate *t)
+scheme_fits(SSL *ssl, const EVP_PKEY *key)
 {
 	const int	count = SSL_get_sigalgs(ssl, 0, NULL, NULL, NULL, NULL, NULL);
-	const int	id = EVP_PKEY_get_base_id(X509_get0_pubkey(t->own));
-	int		i, sign;
+	unsigned char	low, high;
+	int		i;
 
 	for (i = 0; i < count; i++) {
-		(void)SSL_get_sigalgs(ssl, i, &sign, NULL, NULL, NULL, NULL);
-		if (sign == id || (id == EVP_PKEY_RSA && sign == EVP_PKEY_RSA_PSS))
+		(void)SSL_get_sigalgs(ssl, i, NULL, NULL, NULL, &low, &high);
+		if (scheme_is_of((unsigned)high << 8 | low, key, SSL_version(ssl) == TLS1_3_VERSION))
 			return true;
 	}
 	return count == 0;
+}
+
+/* TLS 1.2: is there a cipher suite of both sides for such a key? */
+static bool
+cipher_fits(SSL *ssl, const EVP_PKEY *key)
+{
+	const int			 kind = EVP_PKEY_is_a(key, "RSA") ? NID_auth_rsa : NID_auth_ecdsa;
+	const STACK_OF(SSL_CIPHER)	*ours = SSL_get_ciphers(ssl), *theirs = SSL_get_client_ciphers(ssl);
+	int				 i, j;
+
+	for (i = 0; i < sk_SSL_CIPHER_num(ours); i++) {
+		if (SSL_CIPHER_get_auth_nid(sk_SSL_CIPHER_value(ours, i)) != kind)
+			continue;
+		for (j = 0; j < sk_SSL_CIPHER_num(theirs); j++)
+			if (SSL_CIPHER_get_id(sk_SSL_CIPHER_value(theirs, j)) == SSL_CIPHER_get_id(sk_SSL_CIPHER_value(ours, i)))
+				return true;
+	}
+	return false;
+}
+
+/* TLS 1.2: a key is on a curve that the client has, RFC 8422 4. */
+static bool
+curve_fits(SSL *ssl, const EVP_PKEY *key)
+{
+	int	groups[64], count = SSL_get1_groups(ssl, NULL), i;
+	char	name[64];
+
+	if (!EVP_PKEY_is_a(key, "EC") || count <= 0 || count > 64 ||
+	    EVP_PKEY_get_group_name(key, name, sizeof(name), NULL) != 1)
+		return true;
+	(void)SSL_get1_groups(ssl, groups);
+	for (i = 0; i < count; i++)
+		if (groups[i] == OBJ_txt2nid(name))
+			return true;
+	return false;
+}
+
+static bool
+key_fits(SSL *ssl, const EVP_PKEY *key)
+{
+	return scheme_fits(ssl, key) &&
+	    (SSL_version(ssl) == TLS1_3_VERSION || (cipher_fits(ssl, key) && curve_fits(ssl, key)));
 }
 
 /* A cert_cb, SSL_CTX_set_cert_cb(3). None fits: the first, which the client may refuse. */
@@ -169,7 +231,7 @@ certificate_choose(SSL *ssl, void *arg)
 	if (c->ncertificates == 1)
 		return 1;
 	for (i = 0; i < c->ncertificates; i++)
-		if (name_fits(&c->certificates[i], name) && scheme_fits(ssl, &c->certificates[i]))
+		if (name_fits(&c->certificates[i], name) && key_fits(ssl, X509_get0_pubkey(c->certificates[i].own)))
 			break;
 	t = &c->certificates[i < c->ncertificates ? i : 0];
 	SSL_certs_clear(ssl);

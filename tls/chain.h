@@ -18,7 +18,7 @@ bool chain_key_digest(const X509 *x, uint8_t digest[32]);
  */
 int chain_add(struct tls_context *c, uint64_t key, struct bytes pem);
 
-/* Choose in each handshake: the first that fits name and signature schemes of the client. */
+/* Choose in each handshake: the first that fits the name that the client asks for, its signature schemes and, in TLS 1.2, its cipher suites and curves. */
 void chains_use(struct tls_context *c);
 void chains_free(struct tls_context *c);
 #endif

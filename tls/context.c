@@ -8,6 +8,7 @@
 #include "common/records.h"
 #include "tls/chain.h"
 #include "tls/context.h"
+#include "tls/failure.h"
 #include "tls/tickets.h"
 
 /* As the real server without a word about them in its configuration, its order too. */
@@ -108,7 +109,7 @@ context_set(struct reading *r, struct tls_context *c, const struct msg_tls_conte
 	SSL_CTX_set_verify_depth(c->ssl, DEPTH);
 	X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(c->ssl), X509_V_FLAG_PARTIAL_CHAIN);
 	if (c->verify)
-		SSL_CTX_set_verify(c->ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+		SSL_CTX_set_verify(c->ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, failure_note);
 	tickets_use(c);
 	chains_use(c);
 	return ciphers_set(r, c->ssl, m);

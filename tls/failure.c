@@ -2,8 +2,11 @@
 #include <openssl/ssl.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include "tls/failure.h"
+#include "tls/names.h"
 
 #define COUNT(all)	(sizeof(all) / sizeof((all)[0]))
 
@@ -77,11 +80,10 @@ time_text(const struct tm *tm, char *text, size_t size)
 		*text = '\0';
 }
 
-/* "current time NOW is after THEN", of the certificate at which the check stopped: its own, in short. */
+/* "current time NOW is after THEN" */
 static void
-validity_text(SSL *ssl, bool late, char *text, size_t size)
+validity_text(const X509 *x, bool late, char *text, size_t size)
 {
-	const X509	*x = SSL_get0_peer_certificate(ssl);
 	const time_t	 seconds = time(NULL);
 	struct tm	 tm;
 	char		 now[32], then[32] = "";
@@ -93,20 +95,82 @@ validity_text(SSL *ssl, bool late, char *text, size_t size)
 	    now, late ? "after" : "before", then);
 }
 
-static void
-verdict_text(SSL *ssl, char *text, size_t size)
+/* SHA-256 of all of it. False: no memory. */
+static bool
+digest_text(const X509 *x, char text[65])
 {
-	const long	 verdict = SSL_get_verify_result(ssl);
-	const char	*word = word_of(verdicts, COUNT(verdicts), (int)verdict);
+	uint8_t	digest[32];
+	size_t	i;
+
+	if (X509_digest(x, EVP_sha256(), digest, NULL) != 1)
+		return false;
+	for (i = 0; i < sizeof(digest); i++)
+		snprintf(text + 2 * i, 3, "%02x", digest[i]);
+	return true;
+}
+
+/* Behind what is there: "(CN=one SHA-256: 00ff; CN=two SHA-256: 00ff)", as many of those that were shown as fit. */
+static void
+shown_text(STACK_OF(X509) *shown, char *text, size_t size)
+{
+	const char	*sign = " (";
+	char		 subject[256], digest[65];
+	size_t		 len = strlen(text);
+	int		 i, n;
+
+	for (i = 0; i < sk_X509_num(shown) && digest_text(sk_X509_value(shown, i), digest); i++) {
+		names_subject(sk_X509_value(shown, i), subject, sizeof(subject));
+		n = snprintf(text + len, size - len, "%s%s SHA-256: %s", sign, subject, digest);
+		if (n < 0 || (size_t)n + 2 > size - len) {
+			text[len] = '\0';
+			break;
+		}
+		len += (size_t)n;
+		sign = "; ";
+	}
+	if (*sign == ';')
+		snprintf(text + len, size - len, ")");
+}
+
+static void
+verdict_text(X509_STORE_CTX *ctx, char *text, size_t size)
+{
+	const int	 verdict = X509_STORE_CTX_get_error(ctx);
+	const char	*word = word_of(verdicts, COUNT(verdicts), verdict);
 	char		 validity[160];
 
 	if (verdict == X509_V_ERR_CERT_HAS_EXPIRED || verdict == X509_V_ERR_CERT_NOT_YET_VALID) {
-		validity_text(ssl, verdict == X509_V_ERR_CERT_HAS_EXPIRED, validity, sizeof(validity));
+		validity_text(X509_STORE_CTX_get_current_cert(ctx), verdict == X509_V_ERR_CERT_HAS_EXPIRED,
+		    validity, sizeof(validity));
 		word = validity;
 	}
 	if (word == NULL)
 		word = X509_verify_cert_error_string(verdict);
-	snprintf(text, size, "tls: failed to verify certificate: x509: %.110s", word);
+	snprintf(text, size, "tls: failed to verify certificate: x509: %s", word);
+	shown_text(X509_STORE_CTX_get0_untrusted(ctx), text, size);
+}
+
+int
+failure_note(int ok, X509_STORE_CTX *ctx)
+{
+	SSL	*ssl = X509_STORE_CTX_get_ex_data(ctx, SSL_get_ex_data_X509_STORE_CTX_idx());
+	char	 text[FAILURE_TEXT];
+
+	if (ok == 0) {
+		verdict_text(ctx, text, sizeof(text));
+		failure_free(ssl);
+		SSL_set_app_data(ssl, strdup(text));
+	}
+	return ok;
+}
+
+void
+failure_free(SSL *ssl)
+{
+	if (ssl == NULL)
+		return;
+	free(SSL_get_app_data(ssl));
+	SSL_set_app_data(ssl, NULL);
 }
 
 /* The one that says most: what the signer said, else OpenSSL's first of TLS, else its first. */
@@ -135,12 +199,13 @@ failure_text(SSL *ssl, char text[FAILURE_TEXT])
 	const unsigned long	 code = failure_code(data, sizeof(data));
 	const int		 reason = ERR_GET_REASON(code);
 	const bool		 tls = ERR_GET_LIB(code) == ERR_LIB_SSL;
+	const char		*noted = SSL_get_app_data(ssl);
 	const char		*word = tls ? word_of(reasons, COUNT(reasons), reason) : NULL;
 
 	if (ERR_GET_LIB(code) == ERR_LIB_USER)
 		snprintf(text, FAILURE_TEXT, "tls: %s", data);
 	else if (tls && reason == SSL_R_CERTIFICATE_VERIFY_FAILED)
-		verdict_text(ssl, text, FAILURE_TEXT);
+		snprintf(text, FAILURE_TEXT, "%s", noted == NULL ? "tls: failed to verify certificate" : noted);
 	else if (word != NULL)
 		snprintf(text, FAILURE_TEXT, "tls: %s", word);
 	else if (tls && reason >= SSL_AD_REASON_OFFSET) {

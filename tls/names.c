@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include "common/records.h"
 #include "tls/chain.h"
+#include "tls/names.h"
 #include "tls/stream.h"
 
 #define NAME_MOST	8192u	/* of certificate_name */
@@ -297,18 +298,24 @@ tls_names(const struct tls_stream *s, msgpack_sbuffer *out)
 	return rc;
 }
 
+void
+names_subject(const X509 *x, char *text, size_t size)
+{
+	struct text	t = { .len = 0 };
+
+	subject_report(&t, X509_get_subject_name(x));
+	snprintf(text, size, "%.*s", (int)t.len, t.data);
+}
+
 bool
 tls_peer_facts(const struct tls_stream *s, struct tls_peer *out)
 {
-	X509		*x = tls_established(s) ? tls_peer(s) : NULL;
-	struct text	 t = { .len = 0 };
-	bool		 ok = x != NULL && chain_key_digest(x, out->key) &&
-			    X509_digest(x, EVP_sha256(), out->certificate, NULL) == 1;
+	X509	*x = tls_established(s) ? tls_peer(s) : NULL;
+	bool	 ok = x != NULL && chain_key_digest(x, out->key) &&
+		    X509_digest(x, EVP_sha256(), out->certificate, NULL) == 1;
 
-	if (ok) {
-		subject_report(&t, X509_get_subject_name(x));
-		snprintf(out->subject, sizeof(out->subject), "%.*s", (int)t.len, t.data);
-	}
+	if (ok)
+		names_subject(x, out->subject, sizeof(out->subject));
 	X509_free(x);
 	return ok;
 }

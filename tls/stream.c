@@ -13,6 +13,7 @@
 #define RECORD_PLAIN	16384u			/* bytes in a record */
 #define RECORD_MOST	(RECORD_HEAD + RECORD_PLAIN + 256u + 256u)	/* as one may come (TLS 1.2), or go */
 #define UNSENT_MOST	(2 * TLS_BUFFER)	/* with answers to what the other side said meanwhile */
+#define IDLE_MOST	16u			/* records without data: as many as the real server takes one after the other */
 #define STREAM_BYTES	14500u			/* of an established one without anything underway: tests/unit/tls/stream.c */
 
 enum phase { STREAM_SHAKES, STREAM_OPEN, STREAM_FAILED };
@@ -32,6 +33,7 @@ struct tls_stream {
 	bool			 heard;		/* the first record came */
 	bool			 ended;		/* the socket is at its end */
 	bool			 dropped;	/* what is written is thrown away */
+	uint8_t			 idle;		/* records without data that came since the last call that gave data */
 	struct kept		 rest;		/* came and is not taken: between calls of ours */
 	struct kept		 unsent;	/* was taken and did not go, as long as that is so */
 	size_t			 sent;		/* of unsent */
@@ -212,6 +214,20 @@ output_settle(struct tls_stream *s)
 
 /* -- OpenSSL's side of them */
 
+/*
+ * New keys, which cost some hundred times as much as a message, attempts to renegotiate, alerts. The type of
+ * a record of TLS 1.3 is within it; the one outside says "data" of all of them.
+ */
+static void
+record_seen(int written, int version, int type, const void *data, size_t len, SSL *ssl, void *arg)
+{
+	struct tls_stream	*s = arg;
+
+	if (written == 0 && (type == SSL3_RT_HEADER || type == SSL3_RT_INNER_CONTENT_TYPE) &&
+	    *(const uint8_t *)data != SSL3_RT_APPLICATION_DATA && s->idle < IDLE_MOST)
+		s->idle++;
+}
+
 static int
 bio_read(BIO *bio, char *data, size_t size, size_t *got)
 {
@@ -219,7 +235,7 @@ bio_read(BIO *bio, char *data, size_t size, size_t *got)
 	size_t			 n = s->record_left;
 
 	BIO_clear_retry_flags(bio);
-	if (n == 0)
+	if (n == 0 && s->idle < IDLE_MOST)
 		n = s->record_left = record_length(s->in, s->in_left);
 	if (n == 0) {
 		BIO_set_retry_read(bio);
@@ -339,6 +355,7 @@ tls_stream_free(struct tls_stream *s)
 	if (s == NULL)
 		return;
 	handshake_abandon(s);
+	failure_free(s->ssl);
 	SSL_free(s->ssl);
 	ERR_clear_error();
 	tls_context_unref(s->context);
@@ -414,6 +431,8 @@ static int
 handshake_done(struct tls_stream *s)
 {
 	SSL_clear_mode(s->ssl, SSL_MODE_ASYNC);
+	SSL_set_msg_callback(s->ssl, record_seen);
+	SSL_set_msg_callback_arg(s->ssl, s);
 	if (!pin_fits(s)) {
 		fail_with(s, "certificate not pinned");
 		return -EPROTO;
@@ -527,6 +546,12 @@ tls_read(struct tls_stream *s, void *data, size_t size)
 	if (s->phase == STREAM_OPEN && size > 0) {
 		input_begin(s);
 		rc = read_some(s, data, size, &got);
+		if (got > 0)
+			s->idle = 0;
+		else if (s->idle == IDLE_MOST) {
+			fail_with(s, "tls: too many non-advancing records");
+			rc = -EPROTO;
+		}
 		if (settle(s) != 0)
 			rc = -EPROTO;
 	}

@@ -190,10 +190,15 @@ secure_step(struct client *c)
 }
 
 void
-secure_resume(struct client *c)
+secure_turn(struct worker *w)
 {
-	client_move(c, NULL);
-	secure_step(c);
+	struct client	*c;
+
+	w->shakes = 0;
+	while (w->shakes < SECURE_A_TURN && (c = TAILQ_FIRST(&w->shaking)) != NULL) {
+		client_move(c, NULL);
+		secure_step(c);
+	}
 }
 
 /* ---- its phases */
@@ -225,17 +230,24 @@ may_be_plain(const struct client *c)
 	return c->worker->settings->allow_non_tls || is_local(c);
 }
 
+/* It is one of those who wait for INFO. */
+static void
+fallback_over(struct client *c)
+{
+	c->secure->handshake->silent = false;
+	client_say_info(c, INFO_FIRST);
+	secure_begin(c);
+}
+
 static void
 time_is_over(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct client		*c = timer->data;
 	struct handshake	*h = c->secure->handshake;
 
-	if (h->phase == SECURE_WAITS) {
-		h->silent = false;
-		client_say_info(c, INFO_FIRST);
-		secure_begin(c);
-	} else if (h->phase == SECURE_SNIFFS)
+	if (h->phase == SECURE_WAITS)
+		fallback_over(c);
+	else if (h->phase == SECURE_SNIFFS)
 		secure_plaintext(c);
 	else {
 		client_debug(c, "TLS handshake timeout");
@@ -282,37 +294,49 @@ secure_new(struct client *c)
 	return 0;
 }
 
-/* The first byte, which stays where it is: does it begin a handshake? -1: there is none yet. */
-static int
-begins_handshake(struct client *c)
+enum first { FIRST_NOT_YET, FIRST_OF_HANDSHAKE, FIRST_OF_OTHERS, FIRST_NEVER };
+
+/* The first byte, which stays where it is. */
+static enum first
+first_look(const struct client *c)
 {
 	unsigned char	 first;
 	ssize_t		 n = recv(c->io.fd, &first, 1, MSG_PEEK | MSG_DONTWAIT);
 
+	if (n == 1)
+		return first == HANDSHAKE ? FIRST_OF_HANDSHAKE : FIRST_OF_OTHERS;
 	if (n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
-		return -1;
-	return n == 1 && first == HANDSHAKE;
+		return FIRST_NOT_YET;
+	return FIRST_NEVER;
+}
+
+/* True: it is time for the next step of its handshake. */
+static bool
+phase_look(struct client *c)
+{
+	const enum phase	phase = c->secure->handshake->phase;
+	const enum first	first = phase == SECURE_SHAKES ? FIRST_OF_HANDSHAKE : first_look(c);
+
+	if (first == FIRST_NOT_YET)
+		return false;
+	if (phase == SECURE_WAITS && first == FIRST_NEVER)
+		fallback_over(c);
+	else if (phase == SECURE_SNIFFS && first != FIRST_OF_HANDSHAKE)
+		secure_plaintext(c);
+	else if (phase != SECURE_SHAKES)
+		phase_set(c, SECURE_SHAKES, c->secure->handshake->context->timeout);
+	return c->secure != NULL && c->secure->handshake != NULL && c->secure->handshake->phase == SECURE_SHAKES;
 }
 
 void
 secure_event(struct client *c, int events)
 {
-	struct handshake	*h = c->secure->handshake;
-	int			 is = 1;
-
 	if ((events & EV_WRITE) != 0 && c->secure->stream == NULL)
 		client_flush(c);
 	if (c->state != CLIENT_OPEN || (c->secure->stream == NULL && (events & EV_READ) == 0))
 		return;
-	if (h->phase == SECURE_SNIFFS && (is = begins_handshake(c)) == -1)
-		return;
-	if (is == 0) {
-		secure_plaintext(c);
-		return;
-	}
-	if (h->phase != SECURE_SHAKES)
-		phase_set(c, SECURE_SHAKES, h->context->timeout);
-	secure_step(c);
+	if (phase_look(c))
+		secure_step(c);
 }
 
 /* ---- what others ask */
@@ -334,6 +358,11 @@ secure_describe(const struct client *c, struct nats_info *info)
 bool
 secure_is_silent(const struct client *c)
 {
+	const struct tls_context	*context = c->worker->tls;
+
+	/* Who is refused at once gets no handshake, and hears what is said to others in its place. */
+	if (c->refusal != REFUSE_NOTHING)
+		return context != NULL && context->first;
 	return c->secure != NULL && c->secure->handshake != NULL && c->secure->handshake->silent;
 }
 

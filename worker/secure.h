@@ -24,7 +24,7 @@
 #include "nats/info.h"
 #include "worker/client.h"
 
-#define SECURE_A_TURN	16u	/* steps of handshakes */
+#define SECURE_A_TURN	1u	/* steps of handshakes */
 
 struct handshake;
 struct settings;
@@ -49,8 +49,8 @@ void secure_free(struct client *c);
 
 /* Its socket is ready, while there is a handshake. */
 void secure_event(struct client *c, int events);
-/* Its turn among those that wait on worker.shaking. */
-void secure_resume(struct client *c);
+/* A turn of the loop begins: those who wait on worker.shaking go on, as many as may. */
+void secure_turn(struct worker *w);
 
 /* What INFO says of TLS to it. */
 void secure_describe(const struct client *c, struct nats_info *info);

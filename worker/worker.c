@@ -285,8 +285,7 @@ worker_turn_begin(struct worker *w)
 	broker_wake(w->broker);
 	w->more = broker_drain(w->broker, DRAIN_BUDGET);
 	limits_turn(w);
-	w->shakes = 0;
-	list_resume(&w->shaking, secure_resume);
+	secure_turn(w);
 	list_resume(&w->unread, input_again);
 	clients_flush_heavy(w);
 }

@@ -602,6 +602,7 @@ static const struct { const char *name; apply_function *apply; } special[] = {
 	{ "ping_max", apply_ping_max },
 	{ "lame_duck_duration", apply_lame_duck }, { "lame_duck_grace_period", apply_lame_duck },
 	{ "unix_socket_mode", apply_mode }, { "unix_socket_group", apply_identity },
+	{ "control_socket_group", apply_identity },
 	{ "user", apply_identity }, { "group", apply_identity },
 	{ "trace_verbose", apply_trace_more }, { "trace_headers", apply_trace_more },
 	{ "server_tags", apply_tags },

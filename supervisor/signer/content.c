@@ -7,6 +7,8 @@
 #define PADDING		64u
 #define SPACE		0x20
 
+/* The end of the random number of a server that could do better than TLS 1.2, as all of ours; RFC 8446 4.1.3. */
+static const uint8_t	downgrade[8] = { 'D', 'O', 'W', 'N', 'G', 'R', 'D', 1 };
 static const char	context[] = "TLS 1.3, server CertificateVerify";	/* its NUL is signed too */
 
 /* Groups of elliptic curves; others are not used in TLS 1.2. */
@@ -39,7 +41,8 @@ is_tls12(const uint8_t *p, size_t len)
 	unsigned	 group;
 	size_t		 i;
 
-	if (len <= 2 * RANDOM + 4 || parameters[0] != NAMED_CURVE)
+	if (len <= 2 * RANDOM + 4 || parameters[0] != NAMED_CURVE ||
+	    memcmp(parameters - sizeof(downgrade), downgrade, sizeof(downgrade)) != 0)
 		return false;
 	group = (unsigned)parameters[1] << 8 | parameters[2];
 	for (i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)

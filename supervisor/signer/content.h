@@ -8,7 +8,8 @@
 
 enum content {
 	CONTENT_OTHER,		/* not to be signed */
-	CONTENT_TLS12,		/* two random numbers, then ECDHE parameters: RFC 5246 7.4.3, RFC 8422 5.4 */
+	CONTENT_TLS12,		/* two random numbers, the second of a server that has TLS 1.3 too, then ECDHE
+				 * parameters: RFC 5246 7.4.3, RFC 8446 4.1.3, RFC 8422 5.4 */
 	CONTENT_TLS13,		/* padding, the server's context, a hash of the transcript: RFC 8446 4.4.3 */
 };
 

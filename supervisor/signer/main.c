@@ -2,12 +2,19 @@
  * bulkhead-signer: has the private keys, and signs what a TLS server signs in
  * a handshake for those who are allowed to ask. bulkhead-signer(8).
  */
+#include <sys/resource.h>
 #include <errno.h>
 #include <stdlib.h>
 #include "common/log.h"
 #include "common/records.h"
 #include "supervisor/signer/signer.h"
 #include "tls/context.h"
+
+/*
+ * A signature by an RSA key takes a processor for longer than a message of those who are in may wait:
+ * where processors are scarce, they come first. A ninth of one stays for handshakes all the same.
+ */
+#define SIGNER_NICE	10
 
 static int
 receive(struct channel *ch, const struct msg *m, const int *fds)
@@ -39,6 +46,7 @@ prepare(struct signer *s)
 	tls_load();
 	if (signer_init(s) != 0)
 		fatal("no memory");
+	(void)setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + SIGNER_NICE);
 }
 
 int

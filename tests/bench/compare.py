@@ -164,6 +164,11 @@ def permissions():
         print(f"| {case} | {a:,.0f} | {b:,.0f} | {b / a:.3f} | 1.10 |", flush=True)
 
 
+def tls_rows():
+    import tls          # its certificates are those of the tests, which need pytest
+    tls.rows([how for _, how in servers()] + [{}], RUNS)
+
+
 def row(name, theirs, one, across, most_one, most_across):
     def ratio(value):
         return f"{value / theirs:.3f}" if theirs and value is not None else "-"
@@ -176,9 +181,12 @@ def row(name, theirs, one, across, most_one, most_across):
 
 
 def main():
-    wanted = sys.argv[2:] or list(CASES) + ["noisy", "slow", "idle", "permissions"]
-    if "permissions" in wanted and len(wanted) == 1:
+    wanted = sys.argv[2:] or list(CASES) + ["noisy", "slow", "idle", "permissions", "tls"]
+    if wanted == ["permissions"]:
         permissions()
+        return
+    if wanted == ["tls"]:
+        tls_rows()
         return
     beside = servers()
     theirs_name = beside[0][0] if beside else "nats-server (not installed)"
@@ -193,7 +201,7 @@ def main():
                     kinds["theirs"].append(f(beside[0][1], 0))
                 kinds["one"].append(f({}, 1))
                 kinds["across"].append(f({}, 2))
-            elif case in ("idle", "permissions"):
+            elif case in ("idle", "permissions", "tls"):
                 continue
             else:
                 if beside:
@@ -207,6 +215,9 @@ def main():
         elif case == "permissions":
             print()
             permissions()
+        elif case == "tls":
+            print()
+            tls_rows()
         else:
             row(case, median["theirs"], median["one"], median["across"], *limits)
 

@@ -70,10 +70,10 @@ static struct {
     enum mode mode;
     struct { char host[256], port[16]; } server[MAX_SERVERS];
     int         nservers;
-    const char *user, *pass, *token, *subject, *tls_ca;
+    const char *user, *pass, *token, *subject, *tls_ca, *tls_version;
     uint64_t    size, msgs, pubs, subs, conc, conns, count, wild, queue, subjects, rate, batch, threads;
     double      seconds, timeout, settle;
-    bool        json, pairs, headers, verify, tls, rst, msgs_set, subs_set;
+    bool        json, pairs, headers, verify, tls, resume, rst, msgs_set, subs_set;
     char        wildcard;                 /* 0, '*' or '>' */
     int         pid[64], npid;            /* --server-pid */
 } opt = {
@@ -384,6 +384,8 @@ struct worker {
 
 #ifdef WITH_TLS
 static SSL_CTX *tls_ctx;
+static SSL_SESSION *tls_session;          /* --resume: what the server gave last */
+static uint64_t tls_resumed;
 #endif
 
 /* read()/write() with TLS hidden; -1 with errno EAGAIN when nothing can be done now */
@@ -690,7 +692,7 @@ static inline void on_message(struct conn *c, const char *line, const char *eol,
         set(&done_reqs, hist.n);
         c->req_open = false;
         c->req_seq++;
-        send_request(c);
+        if (!opt.rate) send_request(c);
         break;
     case R_RESP:
         answer(c, line, eol, payload);
@@ -880,7 +882,7 @@ static void *worker_main(void *arg)
     struct epoll_event ev[256];
     w->t0 = now_ns();
     for (size_t i = 0; i < w->nconn; i++)          /* what came during set-up */
-        if (w->conn[i]->role == R_REQ) {
+        if (w->conn[i]->role == R_REQ && !opt.rate) {
             send_request(w->conn[i]);
             conn_write(w->conn[i], 0);
         }
@@ -897,6 +899,11 @@ static void *worker_main(void *arg)
                 struct conn *c = w->conn[i];
                 if (c->gen && c->out_off == c->out_len && !c->gen->finished)
                     conn_write(c, due > (double)c->gen->seq ? (uint64_t)due - c->gen->seq : 0);
+                /* requesters take turns, so that a pause of the server meets many of them */
+                if (c->req && !c->req_open && due + (double)c->id / (double)opt.conc > (double)c->req_seq + 1) {
+                    send_request(c);
+                    conn_write(c, 0);
+                }
             }
         }
     }
@@ -1357,6 +1364,49 @@ static int run_conns(void)
 
 /* ------------------------------------------------------------------------------ mode: churn */
 
+#ifdef WITH_TLS
+/* A step of the handshake, behind INFO; true when it is done. */
+static bool churn_shake(struct conn *c)
+{
+    if (!c->ssl) {
+        c->ssl = SSL_new(tls_ctx);
+        if (!c->ssl || !SSL_set_fd(c->ssl, c->fd) || (tls_session && !SSL_set_session(c->ssl, tls_session)))
+            die(1, "cannot set up TLS");
+        SSL_set_connect_state(c->ssl);
+    }
+    int n = SSL_do_handshake(c->ssl), e = SSL_get_error(c->ssl, n);
+    if (n != 1 && e != SSL_ERROR_WANT_READ) die(1, "TLS handshake failed: %s", ERR_reason_error_string(ERR_get_error()));
+    if (n == 1) tls_resumed += (uint64_t)SSL_session_reused(c->ssl);
+    return n == 1;
+}
+#else
+static bool churn_shake(struct conn *c) { (void)c; return true; }
+#endif
+
+#ifdef WITH_TLS
+/* OpenSSL lets a session be resumed only if its connection did not just break off. */
+static void keep_session(struct conn *c)
+{
+    SSL_SESSION *session = opt.resume ? SSL_get1_session(c->ssl) : NULL;
+    SSL_set_shutdown(c->ssl, SSL_SENT_SHUTDOWN);
+    if (!session || !SSL_SESSION_is_resumable(session)) {
+        SSL_SESSION_free(session);
+        return;
+    }
+    SSL_SESSION_free(tls_session);
+    tls_session = session;
+}
+#endif
+
+static void churn_close(struct conn *c)
+{
+#ifdef WITH_TLS
+    if (c->ssl) keep_session(c);
+#endif
+    if (opt.rst) setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0}, sizeof(struct linger));
+    conn_free(c);
+}
+
 static void churn_open(struct worker *w, struct conn *c)
 {
     struct addrinfo *ai = resolve(0);
@@ -1389,18 +1439,17 @@ static int run_churn(void)
             die(1, "no progress for %.0f s after %llu connections", opt.timeout, (unsigned long long)hist.n);
         for (int i = 0; i < n; i++) {
             struct conn *c = ev[i].data.ptr;
-            conn_read(c);
+            if (!opt.tls || !get(&c->infos) || c->req_open) conn_read(c);
             if (atomic_load(&failed)) die(1, "%s", fail_text);
-            if (get(&c->infos) && !c->req_open) {  /* req_open: CONNECT has been sent */
+            if (get(&c->infos) && !c->req_open && (!opt.tls || churn_shake(c))) {  /* req_open: CONNECT has been sent */
                 c->req_open = true;
                 append_bytes(c, hello, hello_len);
                 conn_write(c, 0);
             }
             if (!get(&c->pongs)) continue;
-            if (opt.rst) setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0}, sizeof(struct linger));
             t_end = now_ns();
             hist_add(t_end - c->t_req);
-            conn_free(c);
+            churn_close(c);
             if (started < goal && t_end < stop_at) {
                 started++;
                 churn_open(&w, c);
@@ -1419,6 +1468,9 @@ static int run_churn(void)
     put_quantile("p50_us", 0.5);
     put_quantile("p99_us", 0.99);
     put_num("max_us", (double)hist.max / 1000, 1);
+#ifdef WITH_TLS
+    if (opt.tls) put_int("resumed", tls_resumed);
+#endif
     put_cpu(&u0, &u1, own1 - own0, (double)hist.n, "conn");
     free(slot);
     free(w.rbuf);
@@ -1453,7 +1505,7 @@ static void usage(FILE *f)
 "  --wildcard star|full    subscribe with SUBJECT.* or SUBJECT.> instead\n"
 "  --subject NAME          subject prefix [bench]\n"
 "  --headers               publish with HPUB and a small header\n"
-"  --rate R                at most R messages a second in all\n"
+"  --rate R                at most R messages (reqrep: requests) a second in all\n"
 "  --batch BYTES           bytes per write of a publisher [131072]\n"
 "  --threads T             1: all connections in one thread; 2: publishers, subscribers; ...\n"
 "  --no-verify             do not look at payloads\n"
@@ -1462,6 +1514,7 @@ static void usage(FILE *f)
 "  --rst                   churn: close with a reset instead of FIN\n"
 "  --server-pid P[,P...]   report CPU and memory of these processes and their children\n"
 "  --tls [--tls-ca FILE]   TLS after INFO (needs a build with -DWITH_TLS)\n"
+"  --tls-version 1.2|1.3   that one alone; --resume: churn resumes the session of an earlier connection\n"
 "  --json                  one JSON line on stdout, the human line on stderr\n", f);
 }
 
@@ -1520,7 +1573,7 @@ static void arg_pids(const char *s)
 
 enum { O_SERVERS = 256, O_USER, O_PASS, O_TOKEN, O_SIZE, O_MSGS, O_SECONDS, O_PUBS, O_SUBS, O_CONC, O_CONNS, O_COUNT,
        O_WILD, O_PAIRS, O_QUEUE, O_SUBJECTS, O_WILDCARD, O_SUBJECT, O_HEADERS, O_RATE, O_BATCH, O_THREADS, O_NOVERIFY,
-       O_SETTLE, O_TIMEOUT, O_RST, O_PID, O_TLS, O_TLSCA, O_JSON, O_HELP };
+       O_SETTLE, O_TIMEOUT, O_RST, O_PID, O_TLS, O_TLSCA, O_TLSVERSION, O_RESUME, O_JSON, O_HELP };
 
 static const struct option long_opts[] = {
     {"servers", 1, 0, O_SERVERS}, {"user", 1, 0, O_USER}, {"pass", 1, 0, O_PASS}, {"token", 1, 0, O_TOKEN},
@@ -1530,7 +1583,8 @@ static const struct option long_opts[] = {
     {"wildcard", 1, 0, O_WILDCARD}, {"subject", 1, 0, O_SUBJECT}, {"headers", 0, 0, O_HEADERS}, {"rate", 1, 0, O_RATE},
     {"batch", 1, 0, O_BATCH}, {"threads", 1, 0, O_THREADS}, {"no-verify", 0, 0, O_NOVERIFY}, {"settle", 1, 0, O_SETTLE},
     {"timeout", 1, 0, O_TIMEOUT}, {"rst", 0, 0, O_RST}, {"server-pid", 1, 0, O_PID}, {"tls", 0, 0, O_TLS},
-    {"tls-ca", 1, 0, O_TLSCA}, {"json", 0, 0, O_JSON}, {"help", 0, 0, O_HELP}, {0, 0, 0, 0},
+    {"tls-ca", 1, 0, O_TLSCA}, {"tls-version", 1, 0, O_TLSVERSION}, {"resume", 0, 0, O_RESUME},
+    {"json", 0, 0, O_JSON}, {"help", 0, 0, O_HELP}, {0, 0, 0, 0},
 };
 
 static void parse_args(int argc, char **argv)
@@ -1586,6 +1640,12 @@ static void parse_args(int argc, char **argv)
         case O_PID: opt.npid = 0; arg_pids(a); break;
         case O_TLS: opt.tls = true; break;
         case O_TLSCA: opt.tls_ca = a; opt.tls = true; break;
+        case O_TLSVERSION:
+            if (strcmp(a, "1.2") && strcmp(a, "1.3")) die(2, "--tls-version: '%s' is neither 1.2 nor 1.3", a);
+            opt.tls_version = a;
+            opt.tls = true;
+            break;
+        case O_RESUME: opt.resume = opt.tls = true; break;
         case O_JSON: opt.json = true; break;
         case O_HELP: usage(stdout); exit(0);
         default: (void)name; exit(2);              /* getopt_long has said what is wrong */
@@ -1606,12 +1666,16 @@ static void parse_args(int argc, char **argv)
     if (opt.mode != M_SUBS && opt.wild) die(2, "--wild belongs to mode subs; see --wildcard");
     if (opt.mode == M_SLOW && (opt.pairs || opt.queue)) die(2, "mode slow has neither --pairs nor --queue");
     if (opt.mode == M_SLOW && !opt.seconds && !opt.msgs_set) opt.seconds = 15;
-    if (opt.mode == M_CHURN && opt.tls) die(2, "mode churn has no --tls");
     if (opt.tls) {
 #ifdef WITH_TLS
         tls_ctx = SSL_CTX_new(TLS_client_method());
         if (!tls_ctx) die(1, "cannot set up TLS");
         SSL_CTX_set_mode(tls_ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+        if (opt.tls_version) {
+            int v = opt.tls_version[2] == '2' ? TLS1_2_VERSION : TLS1_3_VERSION;
+            SSL_CTX_set_min_proto_version(tls_ctx, v);
+            SSL_CTX_set_max_proto_version(tls_ctx, v);
+        }
         if (opt.tls_ca) {
             if (SSL_CTX_load_verify_locations(tls_ctx, opt.tls_ca, NULL) != 1)
                 die(2, "--tls-ca: cannot read certificates from %s", opt.tls_ca);
@@ -1645,6 +1709,7 @@ int main(int argc, char **argv)
     default: rc = run_traffic();
     }
 #ifdef WITH_TLS
+    SSL_SESSION_free(tls_session);
     SSL_CTX_free(tls_ctx);
 #endif
     return rc;

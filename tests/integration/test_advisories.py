@@ -6,6 +6,7 @@ import glob
 import json
 import os
 import signal
+import ssl
 import time
 import urllib.error
 import urllib.request
@@ -13,6 +14,8 @@ import urllib.request
 import pytest
 
 import harness
+from test_tls import refused as not_let_in, rewrite, who
+from tls_client import Secure, context
 
 TWO_USERS = """
 authorization {
@@ -117,6 +120,19 @@ def test_2022_06_cve_2022_42709_import_cycles_are_refused_by_a_reload(start, cyc
     assert c.quiet()
 
 
+@pytest.mark.parametrize("version,ciphers", [("TLSv1_2", "AES128-GCM-SHA256"), ("TLSv1_2", "AES128-SHA"), ("TLSv1_2", "DHE-RSA-AES128-GCM-SHA256"),
+                                             ("TLSv1_2", "ECDHE-RSA-AES128-SHA256"), ("TLSv1_1", "ALL:@SECLEVEL=0")])
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_2021_03_cve_2021_32026_flags_open_no_other_ciphers_than_the_configuration(start, tls, version, ciphers):
+    flags = ["--tls", "--tlscert", tls["server-rsa.pem"], "--tlskey", tls["server-rsa-key.pem"]]
+    for server in (start(args=flags), start(config=tls.block())):
+        assert not not_let_in(server, tls, version="1.2")
+        how = context(tls)
+        how.minimum_version = how.maximum_version = ssl.TLSVersion[version]
+        how.set_ciphers(ciphers)
+        assert not_let_in(server, tls, how=how)
+
+
 @pytest.mark.parametrize("key,value", [("account", "SYS"), ("new_account", True), ("ACCOUNT", "$SYS")])
 def test_2022_01_cve_2022_24450_connect_does_not_choose_the_account(start, key, value):
     server = start(config=TWO_USERS)
@@ -136,6 +152,39 @@ authorization { timeout: 1 }
 """)
     assert refused(server)
     assert connect(server, user="sys", **{"pass": "s"}).quiet()
+
+
+def verify(tls, authorities, more=""):
+    return tls.block(f'verify: true; ca_file: "{authorities}"; {more}')
+
+
+STRICTER = {
+    "from anybody to clients of one authority": lambda tls, both: (tls.block(), verify(tls, tls.ca), None),
+    "an authority less": lambda tls, both: (verify(tls, both), verify(tls, tls.ca), "client-other"),
+    "another authority": lambda tls, both: (verify(tls, tls["other-ca.pem"]), verify(tls, tls.ca), "client-other"),
+    "a list of revoked ones": lambda tls, both: (verify(tls, tls.ca), verify(tls, tls.ca, f'crl_file: "{tls.crl}"'), "client-revoked"),
+    "pins": lambda tls, both: (verify(tls, tls.ca), verify(tls, tls.ca, f'pinned_certs: ["{tls.pin("client-dns")}"]'), "client"),
+}
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+@pytest.mark.parametrize("what", list(STRICTER))
+def test_2026_01_cve_2025_68121_a_session_is_no_way_around_what_is_verified_now(start, tls, tmp_path, what, version):
+    authorities = tmp_path / "both.pem"
+    authorities.write_text(tls.read("ca.pem") + tls.read("other-ca.pem"))
+    before, after, certificate = STRICTER[what](tls, authorities)
+    server = start(config=before)
+    how = context(tls, certificate=certificate, version=version)
+    with Secure(server, tls, how=how) as c:
+        c.ping()
+        session = c.sock.session
+    with Secure(server, tls, how=how, session=session) as c:
+        c.ping()
+        assert c.sock.session_reused, "else this shows nothing"
+        session = c.sock.session
+    rewrite(server, after)
+    assert not_let_in(server, tls, how=how, session=session)
+    assert not not_let_in(server, tls, certificate="client-dns", version=version)
 
 
 def test_2026_05_cve_2026_33216_no_report_has_a_secret(start):
@@ -178,6 +227,26 @@ def test_2026_09_cve_2026_33223_who_asks_cannot_be_forged(start, header, where):
     assert b"FORGED" not in got and b"X: y" in got
     infos = [line for line in got.split(b"\r\n") if line.lower().startswith(b"nats-request-info")]
     assert len(infos) == 1 and json.loads(infos[0].split(b":", 1)[1])["acc"] == "B"
+
+
+# Users, and certificates with the user that each is: all parts of its subject are the name's, in whichever order, and as often.
+NAMES = ["CN=bob,OU=a,OU=a", "CN=bob,OU=a,OU=b", "CN=bob,OU=b,OU=b", "CN=bob+OU=c", "CN=bob,OU=c,O=x", "O=y,OU=c+OU=d,CN=bob"]
+NAMED = {"/OU=a/OU=a/CN=bob": 0, "/OU=b/OU=a/CN=bob": 1, "/OU=a/OU=b/CN=bob": 1, "/OU=b/OU=b/CN=bob": 2, "/OU=a/OU=a/OU=b/CN=bob": None,
+         "/OU=a/OU=b/OU=b/CN=bob": None, "/OU=a+OU=a/CN=bob": None, "/CN=bob+OU=c": 3, "/OU=c/CN=bob": None, "/CN=bob/OU=c": None,
+         "/O=x/OU=c/CN=bob": 4, "/OU=c/O=x/CN=bob": 4, "/O=x/OU=c/CN=Bob": None, "/O=x/O=x/OU=c/CN=bob": None,
+         "/CN=bob/OU=c+OU=d/O=y": 5, "/CN=bob/OU=d+OU=c/O=y": 5, "/CN=bob/OU=c/OU=d/O=y": None, "/CN=bob,OU=a/OU=a": None}
+
+
+def test_2026_13_cve_2026_33248_a_subject_is_whom_all_its_parts_name(start, tls):
+    config = "authorization { users: [ %s ] }\n" % ", ".join("{ user: %s }" % json.dumps(n) for n in NAMES)
+    config += tls.block("verify_and_map: true", f'ca_file: "{tls.ca}"')
+    servers = [start(config="auth_failures: 0\n" + config)]
+    if harness.real_server():
+        servers.append(start(config=config, exe=harness.real_server()))
+    for n, (subject, user) in enumerate(NAMED.items()):
+        tls.issue(f"named-{n}", subject)
+        for server in servers:
+            assert who(server, tls, f"named-{n}") == (None if user is None else NAMES[user]), subject
 
 
 def test_2026_14_cve_2026_33247_flags_with_credentials_are_shown_nowhere(start):

@@ -1,6 +1,7 @@
 """From inside: each program of the probe build tries what a broken one would (tests/probe/attempts.c)."""
 import ctypes
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -310,7 +311,7 @@ def test_what_is_forbidden_is_refused_still_without(layer, running):
 
 @layers_complete
 @pytest.mark.parametrize("without", [[], ["filter"], ["landlock"]], ids=["whole", "filter", "landlock"])
-def test_what_is_forbidden_is_refused_to_a_plain_users(without, running, plain_user):
+def test_what_is_forbidden_is_refused_to_a_plain_user(without, running, plain_user):
     probe_all(running(without=without, user=plain_user), without=without, plain=True)
 
 
@@ -377,3 +378,25 @@ def test_children_share_no_socket_with_the_supervisor(running):
 
     harness.until(lambda: not any(sockets(s.pid) & sockets(pid) for pid, name in s.children().items()
                                   if name != "bulkhead-log"), "the supervisor forgets what was taken")
+
+
+@root_only
+def test_clients_are_held_by_workers_alone(running):
+    s = running().server
+    with open("/proc/net/tcp") as f:
+        rows = [line.split() for line in f][1:]
+    clients = {f"socket:[{row[9]}]" for row in rows if int(row[1].split(":")[1], 16) == s.port and row[3] == "01"}
+    assert clients
+    holders = {name for pid, name in s.children().items() for fd in os.listdir(f"/proc/{pid}/fd")
+               if os.readlink(f"/proc/{pid}/fd/{fd}") in clients}
+    assert holders == {"bulkhead-worker"}
+
+
+def test_every_test_that_the_security_page_names_exists():
+    with open(os.path.join(harness.ROOT, "docs", "security.md")) as f:
+        named = re.findall(r"`(test_\w+\.py)::(\w+)`", f.read())
+    assert len(named) > 10
+    for file, name in named:
+        places = [os.path.join(harness.ROOT, "tests", folder, file) for folder in ("integration", "fault", "interop")]
+        text = "".join(open(p).read() for p in places if os.path.exists(p))
+        assert re.search(rf"^def {name}\(", text, re.M), f"{file}::{name}"

@@ -596,7 +596,8 @@ def test_ports_file_dir(reloadable, tmp_path):
 # ---- all or nothing
 
 FIXED = {"server_name": ("a", "b"), "workers": (3, 2), "sandbox": ('"off"', '"best_effort"'), "uid_base": (64000, 65000),
-         "process_users": ('["worker:700"]', '["worker:800"]'),
+         "control_socket": ('"auto"', '"none"'), "control_socket_group": ('""', '"nogroup"'),
+         "process_users": ('[worker:700]', '[worker:800]'),
          "user": ('""', '"nobody"'), "group": ('""', '"nogroup"'), "ring_size": (0, 1 << 20), "auth_threads": (0, 2), "system_account": ("A", "B")}
 
 

@@ -104,7 +104,7 @@ KEYS = {
     "server_tags": ('[" Blue", b]', '["blue", "b"]', "5", "found 5, expected text; put it in quotes"),
     "workers": ("2", "2", "61", "found 61, expected 0 to 60"),
     "sandbox": ("off", '"off"', "maybe", 'found "maybe", expected best_effort, required or off'),
-    "process_users": ('["worker:700"]', '["worker:700"]', "5", "found 5, expected text; put it in quotes"),
+    "process_users": ('["worker:700"]', '["worker:700"]', "5", "found 5, expected text or a list of texts"),
     "uid_base": ("65000", "65000", "x", 'found "x", expected ' + A_NUMBER),
     "user": ("nobody", '"nobody"', "yes", "found true, expected " + A_TEXT),
     "group": ("12345", '"12345"', "yes", "found true, expected " + A_TEXT),
@@ -126,6 +126,8 @@ KEYS = {
     "syslog": ("true", "true", '"local"', 'found "local", expected ' + A_BOOLEAN),
     "remote_syslog": ('"udp://127.0.0.1:514"', '"udp://127.0.0.1:514"', "514", "found 514, expected " + A_TEXT),
     "pid_file": ('"/tmp/a #1.pid"', '"/tmp/a #1.pid"', "{}", "found a block {...}, expected " + A_TEXT),
+    "control_socket": ("/s", '"/s"', "5", "found 5, expected " + A_TEXT),
+    "control_socket_group": ("12345", '"12345"', "yes", "found true, expected " + A_TEXT),
     "ports_file_dir": ("/tmp", '"/tmp"', "5", "found 5, expected " + A_TEXT),
 }
 

@@ -1,4 +1,5 @@
 """The control socket and bulkheadctl status: who may look, what is shown, and what becomes of the socket."""
+import contextlib
 import json
 import os
 import signal
@@ -186,7 +187,7 @@ def test_the_kernel_says_who_it_is_whatever_the_mode(start, path):
 @root_only
 @pytest.mark.parametrize("group, groups", [(LOOKER, [GROUP]), (GROUP, [])])
 def test_who_is_in_the_group_may(start, path, group, groups):
-    start(config=config(path, f'control_socket_group: "{GROUP}"'))
+    start(config=config(path, f"control_socket_group: {GROUP}"))
     at = os.lstat(path)
     assert stat.S_IMODE(at.st_mode) == 0o660 and at.st_gid == GROUP
     done = subprocess.run([CTL, "status", "-s", str(path)], user=LOOKER, group=group, extra_groups=groups,
@@ -252,6 +253,13 @@ def test_a_path_that_cannot_be_ends_the_start(start, value, said):
     server = start(config=config(value), wait=False)
     assert server.process.wait(harness.LIMIT) == 1
     assert f"Error listening on control_socket {value}: {said}" in server.log()
+
+
+@pytest.mark.parametrize("where", ["auto", "{path}"])
+def test_a_group_that_is_none_ends_the_start(start, path, where):
+    server = start(config=config(where.format(path=path), "control_socket_group: nobody-has-this-name"), wait=False)
+    assert server.process.wait(harness.LIMIT) == 1
+    assert 'control_socket_group: found "nobody-has-this-name", expected the name or number of a group' in server.log()
 
 
 def test_there_may_be_none(start):
@@ -320,3 +328,21 @@ def test_silent_and_malformed_ones_cost_themselves_alone(start, path):
     for s in silent:
         s.close()
     assert server.children("system") == system
+
+
+@root_only
+def test_descriptors_that_come_along_are_closed(start, path):
+    server = start(config=config(path))
+    (system,) = server.children("system")
+    before = len(os.listdir(f"/proc/{system}/fd"))
+    with open("/dev/null") as null:
+        for many in (1, 3, 4, 5, 253):
+            for _ in range(10):
+                with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
+                    s.connect(str(path))
+                    s.settimeout(harness.LIMIT)
+                    socket.send_fds(s, [b"\x93\x00\xa6status\xa0"], [null.fileno()] * many)
+                    with contextlib.suppress(ConnectionResetError):
+                        assert s.recv(4096) == b"", "a request that has descriptors is none"
+    harness.until(lambda: len(os.listdir(f"/proc/{system}/fd")) == before, "none stays open")
+    assert system in server.children("system") and processes(path)["system", 0]["restarts"] == 0

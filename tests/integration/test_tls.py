@@ -337,6 +337,30 @@ def test_the_certificate_fits_the_name_that_is_asked_for(start, tls):
     assert shown(server, tls, None) == "localhost"
 
 
+# What a client says of itself with `openssl s_client`: versions, cipher suites, signature schemes, curves.
+WISHES = ["-tls1_2", "-tls1_3", "-tls1_2 -cipher ECDHE-RSA-AES128-GCM-SHA256", "-tls1_2 -cipher ECDHE-ECDSA-AES128-GCM-SHA256",
+          "-tls1_2 -cipher AES128-GCM-SHA256", "-tls1_2 -cipher DHE-RSA-AES128-GCM-SHA256", "-tls1_3 -sigalgs RSA-PSS+SHA256",
+          "-tls1_3 -sigalgs ECDSA+SHA256", "-tls1_3 -sigalgs ECDSA+SHA384", "-tls1_2 -sigalgs RSA+SHA256", "-tls1_2 -sigalgs ed25519",
+          "-tls1_2 -sigalgs RSA-PSS+SHA256 -cipher ECDHE-ECDSA-AES128-GCM-SHA256", "-tls1_2 -groups P-256", "-tls1_2 -groups X448"]
+
+
+@beside_the_real_server
+@pytest.mark.parametrize("kinds", ["p256 rsa", "rsa p256", "p384 p256 rsa", "ed25519 p384 rsa"])
+def test_the_certificate_fits_what_the_client_can(start, tls, kinds):
+    """Of several certificates for a name the first whose key the client has signatures, cipher suites and curves for."""
+    pairs = ", ".join('{ cert_file: "%s", key_file: "%s" }' % (tls[f"server-{k}.pem"], tls[f"server-{k}-key.pem"]) for k in kinds.split())
+    servers = both(start, "tls { certs: [ %s ]; handshake_first: true }\n" % pairs, up=first_only)
+
+    def agreed(server, wish):
+        done = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{server.port}", *wish.split()],
+                              input=b"", capture_output=True, timeout=harness.LIMIT)
+        return re.findall(rb"Peer signature type: \S+|, Cipher is \S+", done.stdout)
+
+    for wish in WISHES:
+        ours, real = (agreed(server, wish) for server in servers)
+        assert ours == real, wish
+
+
 # ---- with TLS or without
 
 def test_with_allow_non_tls_both_come(start, tls):
@@ -404,6 +428,34 @@ def test_handshake_first_with_a_fallback(start, tls, said, seconds):
         assert c.quiet()
 
 
+@beside_the_real_server
+@pytest.mark.parametrize("top", ["", "allow_non_tls: true\n"])
+def test_one_that_leaves_before_the_fallback(start, tls, top):
+    """As health checks do: no handshake of theirs fails, where they may come without."""
+    said = []
+    for server in both(start, DEBUG + top + tls.block("handshake_first: 10s"), up=first_only):
+        with socket.create_connection(("127.0.0.1", server.port), timeout=harness.LIMIT) as sock:
+            sock.shutdown(socket.SHUT_WR)
+            info = read_info(sock)
+            assert info and sock.recv(1) == b""
+        server.wait_log("Client connection closed")
+        said.append((about_tls(json.loads(info[5:])), re.findall(r"(\[[A-Z]+\]) \S+ - cid:\d+ - (.*)", server.log())))
+    assert said[0] == said[1]
+
+
+@beside_the_real_server
+@pytest.mark.parametrize("more", ["timeout: 2", "handshake_first: true", "handshake_first: 10s"])
+def test_one_too_many_is_told_in_plaintext(start, tls, more):
+    said = []
+    for server in both(start, DEBUG + "max_connections: 1\n" + tls.block(more), up=first_only):
+        with Secure(server, tls, first="first" in more) as c:
+            c.ping()
+            with socket.create_connection(("127.0.0.1", server.port), timeout=harness.LIMIT) as sock:
+                data = closed_after(sock)[0]
+        said.append(re.sub(rb"INFO .*", b"INFO", data))
+    assert said[0] == said[1]
+
+
 # ---- time
 
 def closed_after(sock):
@@ -455,7 +507,8 @@ def test_verify_asks_for_a_certificate_and_no_more(start, tls, version):
         for name in NOT_VERIFIED:
             assert refused(server, tls, certificate=name, version=version), name
         server.wait_log(r"\[ERR\].*TLS handshake error: tls: client didn't provide a certificate")
-        server.wait_log(r"\[ERR\].*TLS handshake error: .*certificate has expired or is not yet valid")
+        server.wait_log(r"\[ERR\].*TLS handshake error: .*certificate has expired or is not yet valid: current time \S+ is after "
+                        r"2021-01-01T00:00:00Z \(CN=client SHA-256: [0-9a-f]{64}; CN=ca,O=Test SHA-256: [0-9a-f]{64}\)")
         server.wait_log(r"\[ERR\].*TLS handshake error: .*certificate signed by unknown authority")
 
 

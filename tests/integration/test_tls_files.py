@@ -297,6 +297,28 @@ def test_a_reload_waits_for_a_signer_that_can_say_that_keys_are_good(start, tls,
     assert shown(server, tls) == der(tls, "server-p256")
 
 
+def test_a_pair_that_nobody_could_judge_is_read_again(start, tls, live):
+    """The signer is what fails, not the pair: it has not been tried in vain."""
+    server = start(config=LOOK + live.block())
+    os.kill(signer(server), signal.SIGSTOP)
+    live.put("server-rsa")
+    server.wait_log(KEPT + ": signer did not come up")
+    server.wait_log(AGAIN)
+    assert shown(server, tls) == der(tls, "server-rsa")
+
+
+def test_a_pair_is_not_to_blame_for_other_settings(start, tls, live):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        server = start(config='tls_file_check: "1s"\n' + live.block())
+        with open(server.config_path, "a") as f:
+            f.write(f'\nhttp: "127.0.0.1:{taken.getsockname()[1]}"\n')
+        live.put("server-rsa")
+        server.kill(signal.SIGHUP)
+        server.wait_log("Failed to reload server configuration: .*address already in use")
+        server.wait_log(AGAIN)
+        assert shown(server, tls) == der(tls, "server-rsa")
+
+
 # ---- turned on, turned off
 
 def rewritten(server, before, after):

@@ -560,7 +560,7 @@ static void
 call_forbid(int call, int arg, uint64_t value)
 {
 	scmp_filter_ctx		c = seccomp_init(SCMP_ACT_ALLOW);
-	struct scmp_arg_cmp	cmp = SCMP_CMP((unsigned)(arg < 0 ? 0 : arg), SCMP_CMP_EQ, value);
+	struct scmp_arg_cmp	cmp = SCMP_CMP((unsigned)(arg < 0 ? 0 : arg), SCMP_CMP_EQ, value, 0);
 
 	if (seccomp_rule_add_array(c, SCMP_ACT_ERRNO(EPERM), call, arg < 0 ? 0 : 1, &cmp) != 0 ||
 	    seccomp_load(c) != 0)
@@ -618,6 +618,8 @@ START_TEST(a_changed_root_is_empty)
 		sandbox_enter(ROLE_WORKER, &start);
 		if (stat("/etc/passwd", &st) == 0 || stat("../etc", &st) == 0)
 			_exit(1);
+		if (stat("/", &st) != 0 || st.st_nlink != 0)
+			_exit(3);
 		_exit(mkdir("/x", 0700) == 0 || open("/x", O_CREAT | O_WRONLY, 0600) != -1 ? 2 : 0);
 	}
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);

@@ -177,6 +177,7 @@ material_tls12(uint8_t out[CONTENT_ROOM], unsigned group)
 	const size_t	point = material_groups[group].point;
 
 	arc4random_buf(out, 64 + 4 + point);
+	memcpy(out + 56, "DOWNGRD\1", 8);
 	out[64] = 3;
 	out[65] = 0;
 	out[66] = (uint8_t)material_groups[group].group;

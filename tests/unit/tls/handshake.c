@@ -1,6 +1,7 @@
 /*
  * Who is let in, how, and what both sides then have in common; who is not, and what is said of it.
  */
+#include <fnmatch.h>
 #include "rig.h"
 
 static const struct rig_make	authority_make = { .subject = "/O=Test/CN=ca", .authority = true };
@@ -89,7 +90,7 @@ refused(const struct identity *shown, int version, const char *why)
 
 	pair_init(&p, &r, c);
 	ck_assert_int_eq(pair_shake(&p, &r), -EPROTO);
-	ck_assert_msg(strncmp(tls_error(p.server), why, strlen(why)) == 0, "%s, not %s", tls_error(p.server), why);
+	ck_assert_msg(fnmatch(why, tls_error(p.server), 0) == 0, "%s, not %s", tls_error(p.server), why);
 	ck_assert(!tls_established(p.server));
 	ck_assert(p.client_failed);
 	ck_assert_int_eq(tls_handshake(p.server), -EPROTO);
@@ -101,13 +102,13 @@ START_TEST(who_shows_no_certificate_or_a_bad_one)
 {
 	static const struct { struct rig_make make; bool stranger; const char *why; } cases[] = {
 		{ { .subject = "/CN=a", .from = -200, .until = -100 }, false,
-		    "tls: failed to verify certificate: x509: certificate has expired or is not yet valid: current time " },
+		    "tls: failed to verify certificate: x509: certificate has expired or is not yet valid: current time 2*Z is after 2*Z (CN=a SHA-256: *)" },
 		{ { .subject = "/CN=a", .from = 1000, .until = 2000 }, false,
-		    "tls: failed to verify certificate: x509: certificate has expired or is not yet valid: current time " },
+		    "tls: failed to verify certificate: x509: certificate has expired or is not yet valid: current time 2*Z is before 2*Z (CN=a SHA-256: *)" },
 		{ { .subject = "/CN=a" }, true,
-		    "tls: failed to verify certificate: x509: certificate signed by unknown authority" },
+		    "tls: failed to verify certificate: x509: certificate signed by unknown authority (CN=a SHA-256: *)" },
 		{ { .subject = "/CN=a", .usage = "serverAuth" }, false,
-		    "tls: failed to verify certificate: x509: certificate specifies an incompatible key usage" },
+		    "tls: failed to verify certificate: x509: certificate specifies an incompatible key usage (CN=a SHA-256: *)" },
 	};
 	const int	version = _i % 2 != 0 ? TLS1_3_VERSION : TLS1_2_VERSION;
 	struct identity	i;
@@ -221,7 +222,7 @@ START_TEST(revoked_certificates_are_not_let_in)
 		pair_init(&p, &r, c);
 		ck_assert_int_eq(pair_shake(&p, &r), i == 0 ? 0 : -EPROTO);
 		if (i == 1)
-			ck_assert_str_eq(tls_error(p.server), "tls: failed to verify certificate: x509: certificate is revoked");
+			ck_assert_int_eq(fnmatch("tls: failed to verify certificate: x509: certificate is revoked (CN=*)", tls_error(p.server), 0), 0);
 		pair_free(&p);
 	}
 	SSL_CTX_free(c);

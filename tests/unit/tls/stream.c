@@ -302,11 +302,51 @@ START_TEST(answers_that_are_not_read_are_bounded)
 	for (i = 0; i < 200000 && !(n == -1 && errno != EAGAIN); i++) {
 		SSL_key_update(p.client, SSL_KEY_UPDATE_REQUESTED);
 		(void)SSL_do_handshake(p.client);
+		(void)SSL_write(p.client, "x", 1);
 		n = tls_read(p.server, room, sizeof(room));
 		ck_assert_uint_le(tls_unsent(p.server), 2 * TLS_BUFFER);
 	}
 	ck_assert_int_eq(n, -1);
 	ck_assert_int_eq(errno, EPROTO);
+	pair_free(&p);
+	SSL_CTX_free(c);
+}
+END_TEST
+
+static void
+keys_change(SSL *client, unsigned times)
+{
+	while (times-- > 0) {
+		ck_assert_int_eq(SSL_key_update(client, SSL_KEY_UPDATE_NOT_REQUESTED), 1);
+		ck_assert_int_eq(SSL_do_handshake(client), 1);
+	}
+}
+
+/* New keys cost much: so many are taken that come alone, and so many in one call where data comes between. */
+START_TEST(new_keys_again_and_again)
+{
+	struct pair	p;
+	SSL_CTX		*c;
+	char		 room[64];
+	int		 i;
+
+	open_pair(&p, &c, TLS1_3_VERSION);
+	for (i = 0; i < 8; i++) {
+		keys_change(p.client, 5);
+		ck_assert_int_eq(SSL_write(p.client, "data", 4), 4);
+	}
+	ck_assert_int_eq(tls_read(p.server, room, sizeof(room)), 12);
+	ck_assert(tls_pending(p.server));
+	ck_assert_int_eq(tls_read(p.server, room, sizeof(room)), 12);
+	ck_assert_int_eq(tls_read(p.server, room, sizeof(room)), 8);
+	ck_assert(!tls_pending(p.server));
+	keys_change(p.client, 15);
+	ck_assert_int_eq(tls_read(p.server, room, sizeof(room)), -1);
+	ck_assert_int_eq(errno, EAGAIN);
+	keys_change(p.client, 1);
+	ck_assert_int_eq(tls_read(p.server, room, sizeof(room)), -1);
+	ck_assert_int_eq(errno, EPROTO);
+	ck_assert_str_eq(tls_error(p.server), "tls: too many non-advancing records");
 	pair_free(&p);
 	SSL_CTX_free(c);
 }
@@ -418,6 +458,7 @@ main(void)
 	tcase_add_loop_test(t, goodbyes, 0, 2);
 	tcase_add_loop_test(t, a_forged_record_ends_the_connection, 0, 2);
 	tcase_add_test(t, answers_that_are_not_read_are_bounded);
+	tcase_add_test(t, new_keys_again_and_again);
 	tcase_add_test(t, a_goodbye_waits_behind_what_waits);
 	tcase_add_loop_test(t, memory_of_idle_streams, 0, 2);
 	suite_add_tcase(s, t);
