@@ -296,7 +296,9 @@ date and time after which it is no user any more, as 2027-01-02T15:04:05Z.
 name or number of a user or group of the host: whoever connects to a Unix socket as that one is this user.
 Without
 .Cm password
-nobody else is.
+nobody else is, but for those whom
+.Cm verify_and_map
+takes for it.
 .El
 .Pp
 .Cm no_auth_user
@@ -316,7 +318,7 @@ RSA, ECDSA (P-256, P-384, P-521) and Ed25519.
 .It Cm key_password_file
 a file whose first line opens an encrypted key.
 .It Cm certs , certificates
-instead of these a list of blocks of them: the client's server name chooses, the first is for all others.
+instead of these a list of blocks of them: the first that has the name that the client asks for and a key that it can verify, else the first.
 .It Cm ca_file
 the authorities whose certificates are let in.
 .It Cm verify

@@ -428,15 +428,15 @@ process_died(struct process *p, const char *how)
 	}
 	delay = backoff_delay(&p->backoff, ev_now(s->loop),
 	    (double)s->settings.restart_limit, was_ready);
+	startup_process_failed(p, how);
+	if (s->phase == PHASE_STOPPING)
+		return;
 	if (delay == 0)
 		log_error("%s %u (process %d) %s; it is replaced",
 		    role_name(p->role), p->slot, (int)p->pid, how);
 	else
 		log_error("%s %u (process %d) %s; it is replaced in %g s",
 		    role_name(p->role), p->slot, (int)p->pid, how, delay);
-	startup_process_failed(p, how);
-	if (s->phase == PHASE_STOPPING)
-		return;
 	p->state = PROCESS_WAITING;
 	ev_timer_set(&p->restart, delay, 0);
 	ev_timer_start(s->loop, &p->restart);

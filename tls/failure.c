@@ -173,7 +173,7 @@ failure_free(SSL *ssl)
 	SSL_set_app_data(ssl, NULL);
 }
 
-/* The one that says most: what the signer said, else OpenSSL's first of TLS, else its first. */
+/* The one that says most: that memory is short, what the signer said, else OpenSSL's first of TLS, else its first. */
 static unsigned long
 failure_code(char *data, size_t size)
 {
@@ -182,7 +182,11 @@ failure_code(char *data, size_t size)
 	int		 flags;
 
 	while ((code = ERR_get_error_all(NULL, NULL, NULL, &text, &flags)) != 0) {
-		if (ERR_GET_LIB(code) == ERR_LIB_USER && ERR_GET_LIB(best) != ERR_LIB_USER) {
+		if (ERR_GET_REASON(best) == ERR_R_MALLOC_FAILURE)
+			continue;
+		if (ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE)
+			best = code;
+		else if (ERR_GET_LIB(code) == ERR_LIB_USER && ERR_GET_LIB(best) != ERR_LIB_USER) {
 			snprintf(data, size, "%s", (flags & ERR_TXT_STRING) != 0 ? text : "");
 			best = code;
 		} else if (best == 0 || (ERR_GET_LIB(code) == ERR_LIB_SSL && ERR_GET_LIB(best) != ERR_LIB_SSL &&
@@ -202,13 +206,15 @@ failure_text(SSL *ssl, char text[FAILURE_TEXT])
 	const char		*noted = SSL_get_app_data(ssl);
 	const char		*word = tls ? word_of(reasons, COUNT(reasons), reason) : NULL;
 
-	if (ERR_GET_LIB(code) == ERR_LIB_USER)
+	if (reason == ERR_R_MALLOC_FAILURE)
+		snprintf(text, FAILURE_TEXT, "no memory");
+	else if (ERR_GET_LIB(code) == ERR_LIB_USER)
 		snprintf(text, FAILURE_TEXT, "tls: %s", data);
 	else if (tls && reason == SSL_R_CERTIFICATE_VERIFY_FAILED)
 		snprintf(text, FAILURE_TEXT, "%s", noted == NULL ? "tls: failed to verify certificate" : noted);
 	else if (word != NULL)
 		snprintf(text, FAILURE_TEXT, "tls: %s", word);
-	else if (tls && reason >= SSL_AD_REASON_OFFSET) {
+	else if (tls && reason >= SSL_AD_REASON_OFFSET && reason <= SSL_AD_REASON_OFFSET + 255) {
 		word = word_of(alerts, COUNT(alerts), reason - SSL_AD_REASON_OFFSET);
 		snprintf(text, FAILURE_TEXT, "remote error: tls: %s", word == NULL ? "alert" : word);
 	} else {

@@ -83,7 +83,8 @@ identity_new(struct client *c)
 	ev_timer_init(&id->timer, time_is_over, 0, 0);
 	id->timer.data = id;
 	c->identity = id;
-	identity_wait(id);
+	if (c->stop != CLIENT_SHAKES)	/* else when its handshake is over */
+		identity_wait(id);
 	return 0;
 }
 

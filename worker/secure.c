@@ -22,8 +22,6 @@ struct handshake {
 	bool			 silent;	/* INFO was not said */
 };
 
-static void secure_step(struct client *c);
-
 /* ---- its end, whichever it is */
 
 static void
@@ -133,6 +131,15 @@ secure_failed(struct client *c, int rc)
 
 /* ---- the handshake */
 
+/* Its next step is for the end of a turn. */
+static void
+secure_queue(struct client *c)
+{
+	if (c->list != &c->worker->shaking)	/* else it keeps its place */
+		client_move(c, &c->worker->shaking);
+	client_watch(c);
+}
+
 static void
 secure_wake(void *arg)
 {
@@ -141,7 +148,7 @@ secure_wake(void *arg)
 	if (c->state != CLIENT_OPEN || c->secure->handshake == NULL)
 		return;
 	c->secure->handshake->asked = false;
-	secure_step(c);
+	secure_queue(c);
 }
 
 /* The first bytes of it came. What was said in plaintext goes first. False: not now, or never. */
@@ -165,19 +172,12 @@ stream_begin(struct client *c)
 static void
 secure_step(struct client *c)
 {
-	struct worker	*w = c->worker;
-	int		 rc;
+	int	 rc;
 
 	if (c->secure->stream == NULL && !stream_begin(c)) {
 		client_watch(c);
 		return;
 	}
-	if (w->shakes == SECURE_A_TURN) {
-		client_move(c, &w->shaking);
-		client_watch(c);
-		return;
-	}
-	w->shakes++;
 	rc = tls_handshake(c->secure->stream);
 	if (rc == 0)
 		secure_done(c);
@@ -189,16 +189,17 @@ secure_step(struct client *c)
 	}
 }
 
-void
+bool
 secure_turn(struct worker *w)
 {
 	struct client	*c;
+	unsigned	 steps = 0;
 
-	w->shakes = 0;
-	while (w->shakes < SECURE_A_TURN && (c = TAILQ_FIRST(&w->shaking)) != NULL) {
+	for (; steps < SECURE_A_TURN && (c = TAILQ_FIRST(&w->shaking)) != NULL; steps++) {
 		client_move(c, NULL);
 		secure_step(c);
 	}
+	return steps > 0;
 }
 
 /* ---- its phases */
@@ -336,7 +337,7 @@ secure_event(struct client *c, int events)
 	if (c->state != CLIENT_OPEN || (c->secure->stream == NULL && (events & EV_READ) == 0))
 		return;
 	if (phase_look(c))
-		secure_step(c);
+		secure_queue(c);
 }
 
 /* ---- what others ask */

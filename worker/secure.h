@@ -16,8 +16,8 @@
  * error. Where only TLS will do it begins with `shakes`. It is not read
  * meanwhile (CLIENT_SHAKES), and auth_timeout begins when this is over.
  *
- * Handshakes cost time: SECURE_A_TURN steps of them are made in one turn of
- * the loop, the others wait on worker.shaking.
+ * Handshakes cost time: each step waits on worker.shaking until messages were
+ * passed on, and SECURE_A_TURN of them are made in one turn of the loop.
  */
 #include <sys/uio.h>
 #include "tls/stream.h"
@@ -49,8 +49,8 @@ void secure_free(struct client *c);
 
 /* Its socket is ready, while there is a handshake. */
 void secure_event(struct client *c, int events);
-/* A turn of the loop begins: those who wait on worker.shaking go on, as many as may. */
-void secure_turn(struct worker *w);
+/* All else of a turn is done: the first on worker.shaking go on. True: another turn is to follow at once. */
+bool secure_turn(struct worker *w);
 
 /* What INFO says of TLS to it. */
 void secure_describe(const struct client *c, struct nats_info *info);

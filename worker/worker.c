@@ -269,7 +269,7 @@ worker_turn_end(struct worker *w)
 	counters_tell(w);
 	broker_flush(w->broker);
 	lane_timeout_set(w);
-	busy = busy || w->more || w->unblocked || w->caught_up || w->touched != NULL ||
+	busy = secure_turn(w) || busy || w->more || w->unblocked || w->caught_up || w->touched != NULL ||
 	    !TAILQ_EMPTY(&w->yielding) || !TAILQ_EMPTY(&w->closing) ||
 	    !TAILQ_EMPTY(&w->unread) || !TAILQ_EMPTY(&w->shaking) || limits_wait(&w->limits);
 	busy_set(w, busy || !broker_sleep(w->broker));
@@ -285,7 +285,6 @@ worker_turn_begin(struct worker *w)
 	broker_wake(w->broker);
 	w->more = broker_drain(w->broker, DRAIN_BUDGET);
 	limits_turn(w);
-	secure_turn(w);
 	list_resume(&w->unread, input_again);
 	clients_flush_heavy(w);
 }

@@ -69,8 +69,7 @@ struct worker {
 	struct client		*touched, *heavy;
 	struct client_list	 fresh, blocked, dropping, yielding, closing;
 	struct client_list	 unread;	/* their streams have more to read */
-	struct client_list	 shaking;	/* the next steps of their handshakes are for the next turn */
-	unsigned		 shakes;	/* steps that were made in this turn */
+	struct client_list	 shaking;	/* the next steps of their handshakes are due */
 	struct client_list	 ended;		/* only `closed` is to be said for them, and cannot be now */
 	uint64_t		 taken, told;	/* highest cid to say `taken` for (0: none), and said */
 	uint64_t		 closed[CLOSED_MOST];	/* cids to say `closed` for */

@@ -28,21 +28,19 @@ identity(struct object *o, const struct settings *s)
 static void
 secure(struct object *o, const struct reporter *r)
 {
-	char	text[TIMES_TEXT];
-
-	put_real(o, "tls_timeout", r->secure.timeout);
 	if (!r->secure.clients)
 		return;
 	if (!r->settings->allow_non_tls)
 		put_boolean(o, "tls_required", true);
 	if (r->secure.verify)
 		put_boolean(o, "tls_verify", true);
-	put_text(o, "tls_cert_not_after", times_stamp(text, r->secure.not_after));
 }
 
 static void
-limits(struct object *o, const struct settings *s)
+limits(struct object *o, const struct reporter *r)
 {
+	const struct settings	*s = r->settings;
+
 	put(o, "max_connections", json_integer(s->max_connections == 0 ? -1 :
 	    (json_int_t)s->max_connections));
 	if (s->max_subscriptions != 0)
@@ -63,6 +61,7 @@ limits(struct object *o, const struct settings *s)
 	put(o, "mqtt", json_object());
 	put(o, "websocket", json_object());
 	put(o, "jetstream", json_object());
+	put_real(o, "tls_timeout", r->secure.timeout);
 	put_nanoseconds(o, "write_deadline", s->write_deadline);
 	if (strcmp(s->write_timeout, "default") != 0)
 		put_text(o, "write_timeout", s->write_timeout);
@@ -224,7 +223,7 @@ varz_make(struct reporter *r, const json_t *options, struct refused *refused)
 	view_totals(&r->view, &t);
 	identity(&o, r->settings);
 	secure(&o, r);
-	limits(&o, r->settings);
+	limits(&o, r);
 	times(&o, r, &t);
 	counters(&o, &t);
 	requests(&o, r);
@@ -236,6 +235,8 @@ varz_make(struct reporter *r, const json_t *options, struct refused *refused)
 		put_text(&o, "system_account", r->settings->system_account);
 	by_kind(&o, "slow_consumer_stats", t.slow_consumers);
 	by_kind(&o, "stale_connection_stats", t.stale_connections);
+	if (r->secure.clients)
+		put_text(&o, "tls_cert_not_after", times_stamp(start, r->secure.not_after));
 	our_own(&o, r, &t);
 	return object_json(&o);
 }

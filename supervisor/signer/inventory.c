@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <openssl/prov_ssl.h>
 #include <openssl/x509.h>
 #include "common/log.h"
 #include "common/records.h"
@@ -110,13 +111,13 @@ certificate_add(struct inventory *all, struct certificate one, X509 *x, struct b
 
 /* -- a document */
 
-struct reading { struct inventory *into; enum tls_use use; char *error; };
+struct reading { struct inventory *into; enum tls_use use; bool tls13; char *error; };
 
 /* All certificates of a PEM text; the key is the first one's. */
 static int
 chain_read(struct reading *r, struct bytes pem, struct bytes path, uint64_t key)
 {
-	struct certificate	 c = { .key = key, .use = r->use };
+	struct certificate	 c = { .key = key, .use = r->use, .tls13 = r->tls13 };
 	BIO			*in = BIO_new_mem_buf(pem.data, (int)pem.len);
 	X509			*x;
 	unsigned		 count = 0;
@@ -163,6 +164,7 @@ record_read(void *arg, const struct msg *m)
 	switch (m->type) {
 	case MSG_tls_context:
 		r->use = (enum tls_use)m->u.tls_context.use;
+		r->tls13 = m->u.tls_context.minimum >= TLS1_3_VERSION;
 		return 0;
 	case MSG_tls_certificate:
 		return own_read(r, &m->u.tls_certificate);

@@ -10,6 +10,7 @@
 struct certificate {
 	uint64_t	 key;		/* 0: an authority, or a further one of a chain */
 	enum tls_use	 use;
+	bool		 tls13;		/* no older version is spoken */
 	char		*path, *subject;	/* RFC 2253 */
 	time_t		 from, until;
 	EVP_PKEY	*public;	/* NULL without a key */

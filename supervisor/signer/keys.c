@@ -55,16 +55,17 @@ keys_setup(size_t certificates)
 	const size_t	wanted = LOCKED_EACH * (certificates + LOCKED_SPARE);
 	size_t		locked = LOCKED_LEAST;
 	uint8_t		some[32];
+	int		secure;
 
 	while (locked < wanted)
 		locked *= 2;
 	if (CRYPTO_set_mem_functions(memory_new, memory_resize, memory_free) != 1 ||
 	    OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_LOAD_CRYPTO_STRINGS |
 	    OPENSSL_INIT_ADD_ALL_CIPHERS | OPENSSL_INIT_ADD_ALL_DIGESTS, NULL) != 1 ||
-	    CRYPTO_secure_malloc_init(locked, LOCKED_PIECE) == 0 ||
+	    (secure = CRYPTO_secure_malloc_init(locked, LOCKED_PIECE)) == 0 ||
 	    RAND_bytes(some, sizeof(some)) != 1 || RAND_priv_bytes(some, sizeof(some)) != 1)
 		return -ENOMEM;
-	return 0;
+	return secure == 1 ? 0 : 1;
 }
 
 /* -- life */
@@ -326,7 +327,7 @@ key_sign(struct keys *k, const struct key *key, unsigned scheme, struct bytes co
 	EVP_PKEY_CTX		*pctx;
 	bool			 done;
 
-	if (is == CONTENT_OTHER)
+	if (is == CONTENT_OTHER || (is == CONTENT_TLS12 && key->tls13))
 		return SIGN_CONTENT;
 	if ((s = scheme_find(scheme, key->pkey, is)) == NULL)
 		return SIGN_SCHEME;

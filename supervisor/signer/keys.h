@@ -16,6 +16,7 @@
 struct key {
 	uint64_t	 number, version;
 	enum tls_use	 use;		/* TLS_NOTHING: nobody may ask for it */
+	bool		 tls13;		/* it signs for no older version */
 	bool		 in_force, before;
 	bool		 tried;		/* signed, and the certificate's public half verified it */
 	EVP_PKEY	*pkey;		/* NULL: error says why */
@@ -33,7 +34,7 @@ struct keys {
 
 /*
  * Once in a process, before anything of OpenSSL is used and before the sandbox. certificates: how many keys
- * are expected, for the room in locked memory. 0 or -ENOMEM.
+ * are expected, for the room in locked memory. 0; 1: it could not be locked (RLIMIT_MEMLOCK); -ENOMEM.
  */
 int keys_setup(size_t certificates);
 

@@ -41,8 +41,10 @@ prepare(struct signer *s)
 
 	if (rc != 0)
 		fatal("the TLS document: %s (%s)", why, strerror(-rc));
-	if (keys_setup(count) != 0)
+	if ((rc = keys_setup(count)) < 0)
 		fatal("no memory for keys, or OpenSSL has no random numbers");
+	if (rc != 0)
+		log_warn("the memory of keys cannot be locked, so that they may be swapped out: the limit of locked memory (RLIMIT_MEMLOCK) is too low");
 	tls_load();
 	if (signer_init(s) != 0)
 		fatal("no memory");

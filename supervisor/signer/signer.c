@@ -57,6 +57,7 @@ pair_refused(struct signer *s, const struct certificate *c)
 	ERR_clear_error();
 	if (why == NULL) {
 		key->use = c->use;
+		key->tls13 = c->tls13;
 		return NULL;
 	}
 	snprintf(what, sizeof(what), "%s%s", pair, why);

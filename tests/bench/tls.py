@@ -1,6 +1,7 @@
 """TLS beside the real server: handshakes, messages, memory, and what a storm of handshakes does to others.
 
 `make bench T=tls` (compare.py); RUNS as there."""
+import contextlib
 import json
 import os
 import statistics
@@ -15,7 +16,8 @@ LOAD = os.path.join(harness.BUILD, "bench", "natsload")
 LIBRARY = os.path.join(harness.BUILD, "bench", "tls_bench")
 KINDS = ("rsa", "p256", "ed25519")
 CPU = "server_cpu_ns_per_conn"
-STORM = 3       # seconds of each half
+HANDSHAKES = 400    # of each run
+STORM = 3           # seconds before, and meanwhile
 
 
 def certificates(folder):
@@ -38,42 +40,45 @@ def load(server, arguments):
     return json.loads(line[-1])
 
 
-def with_server(start, files, kind, use, workers=2):
-    """What use(server) gives of a server with that certificate."""
-    with tempfile.TemporaryDirectory() as folder:
-        config = files.block("timeout: 10", server=f"server-{kind}")
-        with harness.Server(folder, config=config, workers=workers, **start) as server:
-            return use(server)
+@contextlib.contextmanager
+def running(servers, files, kind, workers=2):
+    """Each of the servers with that certificate; while one is measured the others have nothing to do."""
+    config = files.block("timeout: 10", server=f"server-{kind}")
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(harness.Server(stack.enter_context(tempfile.TemporaryDirectory()), config=config,
+                                                  workers=workers, **start)) for start in servers]
 
 
 def medians(servers, runs, once):
-    """once(start) of each server in alternation: a list of the medians of each of its figures."""
+    """once(server) of each in alternation: a list of the medians of each of its figures."""
     found = [[] for _ in servers]
     for _ in range(runs):
-        for i, start in enumerate(servers):
-            found[i].append(once(start))
-    return [{k: statistics.median(run[k] for run in all_runs) for k in all_runs[0]} for all_runs in found]
+        for i, server in enumerate(servers):
+            found[i].append(once(server))
+    return [{k: statistics.median(run[k] for run in one) for k in one[0]} for one in found]
 
 
-def handshakes(arguments):
-    def use(server):
-        load(server, "churn --conc 8 --msgs 50 " + arguments)      # caches, first pages
-        got = load(server, "churn --conc 8 --msgs 600 " + arguments)
-        if "--resume" in arguments and got["resumed"] < 500:
-            raise RuntimeError(f"resumed only {got['resumed']} of 600")
-        return {k: got[k] for k in ("conn_per_s", CPU, "p50_us", "p99_us")}
-    return use
+def handshakes(server, arguments):
+    got = load(server, f"churn --conc 8 --msgs {HANDSHAKES} {arguments}")
+    if "--resume" in arguments and got["resumed"] < HANDSHAKES - 16:
+        raise RuntimeError(f"resumed only {got['resumed']} of {HANDSHAKES}")
+    return {k: got[k] for k in ("conn_per_s", CPU, "p99_us")}
 
 
 def handshake_rows(servers, files, runs):
     print("| theirs / ours | handshakes a second | ratio | CPU of each, us | ratio | p99, us |")
     print("| --- | --- | --- | --- | --- | --- |")
-    cases = [(f"tls-new-{kind}-{version}", kind, f"--tls-version {version}") for kind in KINDS for version in ("1.2", "1.3")]
-    cases += [(f"tls-resumed-{version}", "rsa", f"--tls-version {version} --resume") for version in ("1.2", "1.3")]
-    for name, kind, arguments in cases:
-        got = medians(servers, runs, lambda start: with_server(start, files, kind, handshakes(arguments)))
-        rate, cpu, p99 = ([g[k] for g in got] for k in ("conn_per_s", CPU, "p99_us"))
-        print(f"| {name} | {pair(rate)} | {pair([c / 1000 for c in cpu])} | {both(p99)} |", flush=True)
+    for kind in KINDS:
+        with running(servers, files, kind) as up:
+            for name in ("new-1.2", "new-1.3") + (("resumed-1.2", "resumed-1.3") if kind == "p256" else ()):
+                how, version = name.split("-")
+                arguments = f"--tls-version {version}" + (" --resume" if how == "resumed" else "")
+                for server in up:
+                    load(server, "churn --conc 8 --msgs 50 " + arguments)       # caches, first pages
+                got = medians(up, runs, lambda server, a=arguments: handshakes(server, a))
+                rate, cpu, p99 = ([g[k] for g in got] for k in ("conn_per_s", CPU, "p99_us"))
+                print(f"| tls-{how}-{kind}-{version} | {pair(rate)} | {pair([c / 1000 for c in cpu])} | {both(p99)} |",
+                      flush=True)
 
 
 def library_rows(files, runs):
@@ -83,7 +88,7 @@ def library_rows(files, runs):
     for kind in KINDS:
         for version in ("1.2", "1.3"):
             name = f"server-{kind}"
-            argv = [LIBRARY, files[name + ".pem"], files[name + "-key.pem"], version, "1000"]
+            argv = [LIBRARY, files[name + ".pem"], files[name + "-key.pem"], version, str(HANDSHAKES)]
             got = [json.loads(subprocess.run(argv, capture_output=True, text=True, check=True, timeout=120).stdout)
                    for _ in range(runs)]
             inside, ours, signer, ratio = (statistics.median(g[k] for g in got)
@@ -111,10 +116,10 @@ def storm(server):
 def storm_rows(servers, files, runs):
     print("\n| storm, p99 of requests, us | before | meanwhile | ratio | at most |")
     print("| --- | --- | --- | --- | --- |")
+    names = ["theirs", "ours"][-len(servers):]
     for kind in ("rsa", "p256"):
-        got = medians(servers, runs, lambda start: with_server(start, files, kind, storm))
-        for name, g in zip(("theirs", "ours"), got[-2:] if len(got) == 2 else [None, got[0]]):
-            if g is not None:
+        with running(servers, files, kind) as up:
+            for name, g in zip(names, medians(up, runs, storm)):
                 print(f"| {kind}, {name} | {g['before']:,.0f} | {g['meanwhile']:,.0f} | {g['meanwhile'] / g['before']:.2f} | "
                       f"{'2' if name == 'ours' else '-'} |", flush=True)
 
@@ -132,8 +137,8 @@ def message_rows(servers, files, runs):
     print("\n| over TLS | theirs / ours | ratio | at most |")
     print("| --- | --- | --- | --- |")
     for name, (arguments, figure, most) in MESSAGES.items():
-        got = medians(servers, 1 if "conns" in name else runs,
-                      lambda start: with_server(start, files, "p256", lambda s: load(s, arguments), workers=1))
+        with running(servers, files, "p256", workers=1) as up:
+            got = medians(up, 1 if "conns" in name else runs, lambda server, a=arguments: {figure: load(server, a)[figure]})
         print(f"| {name} | {pair([g[figure] for g in got])} | {most} |", flush=True)
 
 
@@ -152,5 +157,5 @@ def rows(servers, runs):
         files = certificates(folder)
         handshake_rows(servers, files, runs)
         library_rows(files, runs)
-        storm_rows(servers, files, 1)
+        storm_rows(servers, files, (runs + 1) // 2)
         message_rows(servers, files, runs)

@@ -118,7 +118,7 @@ signer_start(struct signer *s, const struct options *o, int document, int asker)
 	const struct msg	keys = { .type = MSG_signing_keys };
 	const struct msg	channel = { .type = MSG_asker_channel, .u.asker_channel = { .role = ROLE_WORKER, .incarnation = 1 } };
 
-	if (keys_setup(1) != 0)
+	if (keys_setup(1) < 0)
 		errx(1, "no memory");
 	tls_load();
 	*s = (struct signer){ .child = { .loop = loop_new(), .tls = document, .supervisor = { .fd = -1 } } };

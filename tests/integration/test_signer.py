@@ -4,8 +4,9 @@ import re
 
 import pytest
 
+import harness
 from tls_client import Secure
-from tls_files import openssl
+from tls_files import PASSWORD, openssl
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="reading the memory of all processes needs root")
 PAGE = os.sysconf("SC_PAGESIZE")
@@ -84,14 +85,21 @@ def kept_in_descriptors(pid, wanted):
     return found
 
 
-@pytest.mark.parametrize("name", ["server-rsa", "server-p256", "server-ed25519"])
-def test_private_numbers_are_in_the_signer_alone(start, tls, name):
+@pytest.mark.parametrize("name,file", [("server-rsa", None), ("server-p256", None), ("server-ed25519", None), ("server-p256", "server-both.pem")])
+def test_private_numbers_are_in_the_signer_alone(start, tls, name, file):
+    """Also where the certificate's file, which the supervisor reads, has the key too."""
     wanted = secrets(tls, name)
     assert len(wanted) >= 3 and all(len(part) >= 20 for part in wanted.values())
-    server = start(config="debug: true\nhttp: 127.0.0.1:-1\nauthorization { user: a, password: b }\n" + tls.block(server=name))
+    server = start(config="debug: true\nhttp: 127.0.0.1:-1\nauthorization { user: a, password: b }\n" +
+                   (tls.block(server=name) if file is None else 'tls { cert_file: "%s"; key_file: "%s" }\n' % (tls[file], tls[file])))
     for version in ("1.2", "1.3"):
         with Secure(server, tls, version=version, options={"user": "a", "pass": "b"}) as c:
             assert c.quiet()
+    in_the_signer_alone(server, wanted)
+    assert "password" not in found_in(next(iter(server.children("signer"))), wanted)
+
+
+def in_the_signer_alone(server, wanted):
     children = server.children()
     signer = next(pid for pid, program in children.items() if program == "bulkhead-signer")
     assert found_in(signer, wanted), "else this search finds nothing anywhere"
@@ -101,3 +109,26 @@ def test_private_numbers_are_in_the_signer_alone(start, tls, name):
     for pid, program in children.items():
         if pid != signer:
             assert kept_in_descriptors(pid, wanted) == set(), program
+
+
+def test_a_locked_key_and_its_password_are_in_the_signer_alone(start, tls):
+    """The password is not even there any more once the key is open."""
+    wanted = secrets(tls, "server-rsa") | {"password": PASSWORD.encode()}
+    server = start(config="debug: true\n" + 'tls { cert_file: "%s", key_file: "%s", key_password_file: "%s" }\n'
+                   % (tls["server-rsa.pem"], tls["server-rsa-key-locked.pem"], tls.password))
+    with Secure(server, tls) as c:
+        assert c.quiet()
+    in_the_signer_alone(server, wanted)
+    assert "password" not in found_in(next(iter(server.children("signer"))), wanted)
+
+
+@pytest.mark.parametrize("limited", [[], ["prlimit", "--memlock=65536"]])
+def test_keys_that_may_be_swapped_out_are_warned_of(tmp_path, tls, limited):
+    """Memory is locked as far as the limit of it allows; a low one is usual in containers."""
+    server = harness.Server(tmp_path, config=tls.block())
+    server.argv = limited + server.argv
+    with server:
+        with open(f"/proc/{next(iter(server.children('signer')))}/status") as f:
+            locked = int(re.search(r"^VmLck:\s+(\d+)", f.read(), re.M)[1])
+        assert ("may be swapped out" in server.log()) == (locked < 1024)
+        assert locked < 1024 or not limited

@@ -151,11 +151,15 @@ def test_the_log_has_the_real_servers_words(servers, tls):
                          "TLS handshake complete", f"TLS version 1.3, cipher suite {cipher}"]
 
 
-def test_openssls_client(start, tls):
-    server = first_only(start(config=tls.block("handshake_first: true"), wait=False))
+@pytest.mark.parametrize("verify", [False, True])
+@pytest.mark.parametrize("top,first", [("", "true"), ("", "10s"), ("allow_non_tls: true\n", "true"), ("allow_non_tls: true\n", "10s")])
+def test_openssls_client(start, tls, top, first, verify):
+    more = ["verify: true", f'ca_file: "{tls.ca}"'] if verify else []
+    shown = ["-cert", tls["client.pem"], "-key", tls["client-key.pem"]] if verify else []
+    server = first_only(start(config=top + tls.block(f"handshake_first: {first}", *more), wait=False))
     for version in ("-tls1_2", "-tls1_3"):
         with subprocess.Popen(["openssl", "s_client", "-connect", f"127.0.0.1:{server.port}", version, "-CAfile", tls.ca,
-                               "-verify_return_error", "-servername", "localhost", "-quiet", "-no_ign_eof"],
+                               "-verify_return_error", "-servername", "localhost", "-quiet", "-no_ign_eof", *shown],
                               stdin=subprocess.PIPE, stdout=subprocess.PIPE) as client:
             client.stdin.write(b'CONNECT {"verbose":false}\r\nPING\r\n')
             client.stdin.flush()
@@ -165,7 +169,8 @@ def test_openssls_client(start, tls):
 
 
 def test_nats_py(servers, tls):
-    nats = pytest.importorskip("nats")
+    pytest.importorskip("nats.aio")     # a folder of ours is called nats, too
+    import nats
     server = servers("server-rsa")
 
     async def talk():
@@ -492,6 +497,16 @@ def test_auth_timeout_begins_with_the_end_of_the_handshake(start, tls):
             assert time.monotonic() - began > 0.2
 
 
+def test_so_does_that_of_a_reload(start, tls):
+    server = start(config=DEBUG + tls.block("timeout: 10"))
+    with socket.create_connection(("127.0.0.1", server.port), timeout=harness.LIMIT) as sock:
+        read_info(sock)
+        rewrite(server, DEBUG + "authorization { user: a, password: b, timeout: 0.3 }\n" + tls.block("timeout: 10"))
+        time.sleep(0.6)         # longer than auth_timeout
+        with context(tls).wrap_socket(sock, server_hostname="localhost") as secure:
+            assert secure.recv(1000) == b"-ERR 'Authentication Timeout'\r\n"
+
+
 # ---- whom it lets in
 
 VERIFIED = ["client", "client-email", "client-dns", "client-names"]
@@ -754,3 +769,13 @@ def test_connz_shows_tls_of_those_that_are_gone(start, tls):
         harness.until(lambda: any(row[0] for row in closed()), "a closed connection with TLS")
         said.append(max(closed(), key=lambda row: len(row[0])))
     assert said[0] == said[1]
+
+
+def test_handshakes_give_way_to_messages(start, tls):
+    """Where processors are scarce, those who are in come before signatures."""
+    server = start(config=tls.block())
+    (signer,) = server.children("signer")
+    (worker, *_) = server.workers()
+    nice = os.getpriority(os.PRIO_PROCESS, worker)
+    assert nice == os.getpriority(os.PRIO_PROCESS, server.pid)
+    assert os.getpriority(os.PRIO_PROCESS, signer) == min(nice + 10, 19)

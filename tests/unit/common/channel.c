@@ -226,11 +226,11 @@ static char	large[MESSAGE_MAX + 1];
 static const struct { const char *what; const char *data; size_t len; int nfds, error; const char *why; } raws[] = {
 	{ "noise", "\xc1", 1, 0, -EBADMSG, "shape" },
 	{ "noise with a descriptor", "\xc1", 1, 1, -EBADMSG, "shape" },
-	{ "a message for somebody else", "\x91\x03", 2, 0, -EPERM, "sender" },
-	{ "ready while READY", "\x92\x01\x00", 3, 0, -EPERM, "state" },
-	{ "a descriptor too many", "\x92\x01\x00", 3, 1, -EBADMSG, "shape" },
-	{ "more descriptors than any has", "\x91\x01", 2, 5, -EBADMSG, "shape" },
-	{ "64 descriptors", "\x91\x01", 2, 64, -EBADMSG, "shape" },
+	{ "a message for somebody else", (const char[]){ '\x91', MSG_shutdown }, 2, 0, -EPERM, "sender" },
+	{ "ready while READY", (const char[]){ '\x92', MSG_ready, 0 }, 3, 0, -EPERM, "state" },
+	{ "a descriptor too many", (const char[]){ '\x92', MSG_ready, 0 }, 3, 1, -EBADMSG, "shape" },
+	{ "more descriptors than any has", (const char[]){ '\x91', MSG_ready }, 2, 5, -EBADMSG, "shape" },
+	{ "64 descriptors", (const char[]){ '\x91', MSG_ready }, 2, 64, -EBADMSG, "shape" },
 	{ "too long", large, sizeof(large), 0, -EBADMSG, "shape" },
 	{ "empty with descriptors", "", 0, 2, 0, "closed" },
 };

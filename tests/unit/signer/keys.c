@@ -371,7 +371,7 @@ main(void)
 	SRunner	*r;
 	int	 failed;
 
-	if (keys_setup(0) != 0)
+	if (keys_setup(0) < 0)
 		return EXIT_FAILURE;
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_loop_test(t, each_form_is_read, 0, MATERIAL_KINDS);

@@ -112,11 +112,13 @@ material_self_signed(EVP_PKEY *key, const char *name, int from, int until)
 
 /* -- documents */
 
+static unsigned	material_minimum = 0x0303;	/* version of contexts */
+
 static inline void
 material_context(msgpack_sbuffer *d)
 {
 	const struct msg	m = { .type = MSG_tls_context, .u.tls_context = { .use = TLS_CLIENTS, .at = BYTES("x.conf:1:1"),
-				    .minimum = 0x0303, .timeout = 2000, .ciphers = BYTES(""), .suites = BYTES(""),
+				    .minimum = material_minimum, .timeout = 2000, .ciphers = BYTES(""), .suites = BYTES(""),
 				    .groups = BYTES("") } };
 
 	ck_assert_int_eq(records_add(d, &m), 0);

@@ -285,6 +285,18 @@ START_TEST(every_kind_signs)
 }
 END_TEST
 
+/* min_version: "1.3". */
+START_TEST(where_tls12_is_not_spoken_its_form_is_not_signed)
+{
+	material_minimum = 0x0304;
+	ck_assert_str_eq(start_with(chains[1], pems[1], NULL), "");
+	introduce(0);
+	ck_assert_uint_eq(signs(0, 1, 0x0403, material_tls13(content, 32), made[1]), SIGN_DONE);
+	ck_assert_uint_eq(signs(0, 1, 0x0403, material_tls12(content, 0), NULL), SIGN_CONTENT);
+	material_minimum = 0x0303;
+}
+END_TEST
+
 START_TEST(a_locked_key_is_opened)
 {
 	char	*locked = material_pem(made[1], _i == 0 ? FORM_PKCS8_LOCKED : FORM_TRADITIONAL_LOCKED, "sesame");
@@ -582,6 +594,7 @@ main(void)
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, every_kind_signs);
+	tcase_add_test(t, where_tls12_is_not_spoken_its_form_is_not_signed);
 	tcase_add_loop_test(t, a_locked_key_is_opened, 0, 2);
 	tcase_add_loop_test(t, what_does_not_fit_is_refused, 0, 5);
 	tcase_add_test(t, a_key_that_did_not_come_is_missed);

@@ -3,6 +3,7 @@
  */
 #include <fnmatch.h>
 #include "rig.h"
+#include "tls/failure.h"
 
 static const struct rig_make	authority_make = { .subject = "/O=Test/CN=ca", .authority = true };
 static const struct rig_make	server_make = { .subject = "/CN=localhost", .names = "DNS:localhost" };
@@ -121,6 +122,32 @@ START_TEST(who_shows_no_certificate_or_a_bad_one)
 		refused(&i, version, cases[k].why);
 		identity_free(&i);
 	}
+}
+END_TEST
+
+/* Nobody is blamed for what is our own fault. */
+START_TEST(failures_of_our_own)
+{
+	static const struct { int lib, reason; const char *text; } cases[] = {
+		{ ERR_LIB_SSL, ERR_R_MALLOC_FAILURE, "no memory" },
+		{ ERR_LIB_EVP, ERR_R_MALLOC_FAILURE, "no memory" },
+		{ ERR_LIB_SSL, ERR_R_INTERNAL_ERROR, "tls: internal error" },
+		{ ERR_LIB_SSL, SSL_AD_REASON_OFFSET + 40, "remote error: tls: handshake failure" },
+	};
+	SSL_CTX	*c = client_make(NULL, TLS1_3_VERSION);
+	SSL	*ssl = SSL_new(c);
+	char	 text[FAILURE_TEXT];
+
+	ERR_clear_error();
+	ERR_raise(ERR_LIB_SSL, ERR_R_PASSED_NULL_PARAMETER);
+	ERR_raise(cases[_i].lib, cases[_i].reason);
+	if (_i >= 2)
+		(void)ERR_get_error();
+	failure_text(ssl, text);
+	ck_assert_str_eq(text, cases[_i].text);
+	ck_assert_uint_eq(ERR_peek_error(), 0);
+	SSL_free(ssl);
+	SSL_CTX_free(c);
 }
 END_TEST
 
@@ -534,6 +561,7 @@ main(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_loop_test(t, every_kind_of_key_in_both_versions, 0, RIG_KINDS * 4);
 	tcase_add_loop_test(t, who_shows_no_certificate_or_a_bad_one, 0, 2);
+	tcase_add_loop_test(t, failures_of_our_own, 0, 4);
 	tcase_add_test(t, versions_below_the_minimum_are_refused);
 	tcase_add_test(t, only_pinned_certificates_are_let_in);
 	tcase_add_test(t, revoked_certificates_are_not_let_in);
