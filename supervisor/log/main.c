@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 #include "common/child.h"
 #include "common/log.h"
 #include "common/loop.h"
@@ -18,7 +17,7 @@ struct logger {
 	struct child	child;
 	struct sink	sink;
 	struct sources	sources;
-	pid_t		supervisor;
+	int		supervisor;	/* its pid, as the host counts */
 	ev_prepare	before_sleep;
 	ev_io		readable, writable;	/* of a syslog's socket */
 };
@@ -70,7 +69,7 @@ socket_writable(struct ev_loop *loop, ev_io *w, int revents)
 static void
 file_begin(struct logger *lg, struct bytes says)
 {
-	struct line line = { .role = ROLE_SUPERVISOR, .pid = (int)lg->supervisor };
+	struct line line = { .role = ROLE_SUPERVISOR, .pid = lg->supervisor };
 	const char *at = says.data, *end = at + says.len, *next;
 
 	for (; at < end; at = next + 1) {
@@ -101,9 +100,14 @@ syslog_receive(struct logger *lg, const struct msg_log_syslog *m, int fd)
 	socket_watch(lg);
 }
 
+/* In a pid namespace of its own a process does not know its number, nor that of its parent: here they are said. */
 static void
 source_receive_new(struct logger *lg, const struct msg_log_source *m, int fd)
 {
+	if (m->role == ROLE_SUPERVISOR)
+		lg->supervisor = (int)m->pid;
+	if (m->role == ROLE_LOG)
+		lg->sink.pid = (int)m->pid;
 	if (source_add(&lg->sources, lg->child.loop, &lg->sink, fd, m) != 0)
 		log_error("no memory for the lines of process %d", (int)m->pid);
 }
@@ -182,7 +186,6 @@ logger_init(struct logger *lg)
 {
 	json_object_seed(0);		/* from /dev/urandom, while it can be opened */
 	LIST_INIT(&lg->sources);
-	lg->supervisor = getppid();
 	child_init(&lg->child, ROLE_LOG, logger_receive, lg);
 	lg->child.stop = logger_stop;
 	lg->child.apply = logger_apply;

@@ -13,7 +13,7 @@ _Static_assert(SINK_BUFFER >= FORMATTED_MAX((size_t)LOG_TEXT_MAX) + 512, "any li
 int
 sink_init(struct sink *sink)
 {
-	*sink = (struct sink){ .fd = -1, .format.style.time = true };
+	*sink = (struct sink){ .fd = -1, .pid = (int)getpid(), .format.style.time = true };
 	sink->buffer = malloc(SINK_BUFFER);
 	return sink->buffer == NULL ? -ENOMEM : 0;
 }
@@ -177,7 +177,7 @@ file_write(struct sink *sink, const char *data, size_t len, size_t *done)
 static size_t
 lost_line(const struct sink *sink, char *out, size_t size)
 {
-	struct line	line = { .level = LOG_ERROR, .role = ROLE_LOG, .pid = (int)getpid() };
+	struct line	line = { .level = LOG_ERROR, .role = ROLE_LOG, .pid = sink->pid };
 	char		text[160];
 
 	snprintf(text, sizeof(text), "log: %llu lines were lost here: %s",

@@ -27,6 +27,7 @@ struct sink {
 	enum sink_kind	 kind;
 	int		 fd;		/* -1: standard error, or a syslog whose socket broke */
 	struct format	 format;
+	int		 pid;		/* ours, as the host counts */
 	bool		 json;		/* for what is no syslog */
 	char		*buffer;	/* SINK_BUFFER */
 	size_t		 used;

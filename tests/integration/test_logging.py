@@ -63,7 +63,7 @@ def test_a_full_log_is_renamed_as_the_real_server_does(start):
     for n in range(1, cid + 1):       # nothing is lost, and nothing twice
         assert len(re.findall(rf"cid:{n} - Client connection created", everything)) == 1, n
     for name in old_logs(path):
-        assert f'Rotated log, backup saved as "{name}"' in everything
+        assert re.search(rf'^\[{server.pid}\] .* Rotated log, backup saved as "{name}"$', everything, re.M)
         assert os.path.getsize(name) > 4096
     assert "were lost" not in everything
 
