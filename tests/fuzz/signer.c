@@ -108,6 +108,7 @@ is_a_servers(struct bytes b)
 	}
 	for (i = 0; i < 5; i++)
 		if (b.len == 68u + points[i][1]) {
+			memcpy(copy + 56, "DOWNGRD\1", 8);
 			memcpy(copy + 64, (char[]){ 3, 0, (char)points[i][0], (char)points[i][1], 4 }, i < 3 ? 5 : 4);
 			return memcmp(copy, b.data, b.len) == 0;
 		}
