@@ -104,8 +104,9 @@ def test_kill_workers_in_a_loop(start):
           f"connections {len(times)}, messages {load.count}, supervisor {before} -> {memory(server.pid), descriptors(server.pid)}")
     assert max(times) < (1.0 if not harness.SANITIZED else 20)
     if not harness.SANITIZED:
+        # the last one may still be joining the others
+        harness.until(lambda: descriptors(server.pid) <= before[1] + 3, "as few descriptors as before")
         after = memory(server.pid), descriptors(server.pid)
-        assert after[1] <= before[1] + 3, "descriptors creep"
         assert after[0] < before[0] + 1000 + 4 * ROUNDS, "memory creeps"
 
 

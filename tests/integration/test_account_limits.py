@@ -513,7 +513,7 @@ def test_many_publishers_of_one_account_do_not_starve_a_quiet_pair_of_another(st
     p50, p99 = found[len(found) // 2], found[len(found) * 99 // 100]
     print(f"alone p99 {alone[98] * 1e3:.1f} ms; beside 50 noisy ones p50 {p50 * 1e3:.1f} ms, p99 {p99 * 1e3:.1f} ms, "
           f"in which {rate * p50:.0f} of theirs are read")
-    assert rate * p50 < 30000
+    assert rate * p50 < 40000       # without it two turns of fifty reads each: some 99000
 
 
 # ---- counters
